@@ -1,0 +1,324 @@
+"""The one place that decides what becomes of a task.
+
+Two kinds of deciders write state. A *holder* of a claim says what its attempt came to: `note`, `finish`, `hand_back`; and whoever finds a node dead speaks for it: `rescue`. Each gives a `Change`, a compare-and-swap on the claim.
+*Anybody* may submit and cancel: `admit`, `CANCEL`. `docs/lifecycle.md` shows the table as it follows from this code.
+
+Times are microseconds of the store's clock; `dice` is uniform in [0, 1).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, assert_never
+
+import msgspec
+
+from duly.core.action import Policy
+from duly.core.outcome import (
+    Cancelled,
+    Died,
+    Dropped,
+    Failure,
+    Interrupted,
+    Invalid,
+    OutOfMemory,
+    Outcome,
+    Raised,
+    Snoozed,
+    Success,
+    TimedOut,
+)
+from duly.core.endings import ending_of
+from duly.core.order import Place, lowered, rank_terms
+from duly.core.task import WAITING, Cause, Change, Ending, EventEntry, Guard, Held, Options, State, Suspicion
+
+MOST_DEATHS = 3
+"""A task whose process died or ran out of memory this often is quarantined."""
+
+MOST_CLEANUPS = 3
+"""Attempts of one piece of cleanup, before its failure is recorded and the next is begun."""
+
+SUSPECT_LOSSES = 2
+"""A task that was on this many lost nodes is a suspect, and watched alone from then on."""
+
+CLEANUP_BACKOFF = 1_000_000
+"""Microseconds between two attempts of the same cleanup."""
+
+_encode = msgspec.json.encode
+
+
+# anybody -----------------------------------------------------------------------------------------------------------
+
+
+def admit(options: Options) -> State:
+    """Return the state a task is stored in: with a date it waits for the next look at what is due."""
+    return State.READY if options.run_at is None else State.SCHEDULED
+
+
+class Cancel(NamedTuple):
+    """What a cancel does to a task found in `state` without a verdict, with or without cleanup owed."""
+
+    state: State
+    owed: bool
+    to: State
+    verdict: State | None
+    answer: str
+    event: str
+
+
+CANCEL: tuple[Cancel, ...] = (
+    *(Cancel(state, False, State.CANCELLED, None, "cancelled", "cancel") for state in WAITING),
+    *(Cancel(state, True, State.READY, State.CANCELLED, "asked", "verdict") for state in WAITING),
+    *(
+        Cancel(State.RUNNING, owed, State.RUNNING, State.CANCELLED, "asked", "verdict")
+        for owed in (False, True)
+    ),
+)
+"""The whole rule, as rows that the store joins with: one statement, no decision in SQL."""
+
+
+def cancelled_from(state: int, verdict: int | None, *, owed: bool) -> Cancel | None:
+    """Return what a cancel does to a task found like this; None if it changes nothing."""
+    if verdict is not None:
+        return None
+    return next((cancel for cancel in CANCEL if (cancel.state, cancel.owed) == (state, owed)), None)
+
+
+# the holder --------------------------------------------------------------------------------------------------------
+
+
+def note(
+    held: Held,
+    events: list[EventEntry],
+    *,
+    started_at: int | None = None,
+    info: str | None = None,
+    cleared: bool = False,
+) -> Change:
+    """The holder adds to the history of a running attempt, and says when it began if that is new.
+
+    A suspect that begins is watched from then on; `cleared` takes its mark away.
+    """
+    began = started_at is not None
+    suspect = Suspicion.NONE if cleared else Suspicion.WATCHED if began and held.suspect else None
+    return Change(
+        held.key,
+        held.claim,
+        Guard.ANY,
+        State.RUNNING,
+        len(events),
+        events,
+        started_at=started_at,
+        began=int(began),
+        suspect=suspect,
+        info=info,
+    )
+
+
+def hand_back(held: Held) -> Change:
+    """The holder gives back what it has not begun: ready again at the same rank, the attempt not counted.
+
+    Under a verdict that owes nothing, the task ends by it.
+    """
+    if held.verdict is None:
+        return _move(held, State.READY, [], attempt=-1)
+    if held.cleaning:
+        return _move(held, State.READY, [], cleanup=-1)
+    return _under_verdict(held, 0, None, [])
+
+
+def finish(
+    held: Held,
+    policy: Policy,
+    outcome: Outcome,
+    at: int,
+    dice: float,
+    *,
+    before: list[EventEntry] | None = None,
+    started_at: int | None = None,
+    info: str | None = None,
+    output: str = "",
+) -> Change:
+    """Decide what becomes of a task whose attempt came to this outcome.
+
+    `before` are the events of this attempt that are not in the store yet; they and the outcome are one change.
+    """
+    change = _decided(held, policy, outcome, at, dice, output)
+    if before:
+        change.events[:0] = before
+        change = msgspec.structs.replace(
+            change, count=len(change.events), started_at=started_at, began=1, info=info
+        )
+    return change
+
+
+def _decided(held: Held, policy: Policy, outcome: Outcome, at: int, dice: float, output: str) -> Change:
+    if held.verdict is not None:
+        return _finish_cleanup(held, outcome, at) if held.cleaning else _reject(held, outcome, at)
+    match outcome:
+        case Success(value):
+            return Change(
+                held.key, held.claim, Guard.NONE, State.SUCCEEDED, 1, [("success", at, None)],
+                value=value, ended_at=at, began=1, suspect=0,
+            )  # fmt: skip
+        case Snoozed(until):
+            event = ("snooze", at, {"until": until})
+            rank = rank_terms(Place.BACK, due=until).at(0)
+            return _move(
+                held, State.SCHEDULED, [event], attempt=-1, run_at=until, rank=rank, suspect=0, began=1
+            )
+        case Interrupted(why):
+            return _move(held, State.READY, [("interrupt", at, {"why": why})], attempt=-1)
+        case Failure(_, retry):
+            return _again(held, policy, "failure", ending_of(outcome, output), at, dice, hopeless=not retry)
+        case Raised():
+            return _again(held, policy, "error", ending_of(outcome, output), at, dice)
+        case TimedOut():
+            return _again(held, policy, "timeout", ending_of(outcome, output), at, dice)
+        case Died():
+            return _death(held, policy, "died", ending_of(outcome, output), at, dice)
+        case OutOfMemory():
+            return _death(held, policy, "memory", ending_of(outcome, output), at, dice)
+        case Invalid():
+            return _fail(held, "invalid", ending_of(outcome, output), at)
+        case Dropped():
+            return _fail(held, "dropped", ending_of(outcome, output), at)
+        case Cancelled():
+            return _cancelled_unasked(held, at)
+        case _:
+            assert_never(outcome)
+
+
+def rescue(held: Held, policy: Policy, at: int, dice: float) -> Change:
+    """Decide for a task whose node is lost, with all its processes: nobody is charged.
+
+    But a suspect that had begun was watched alone; it is what the node was lost with, and that counts as a death.
+    """
+    if held.verdict is not None:
+        if held.cleaning:
+            return _move(held, State.READY, [("rescue", at, None)], cleanup=-1)
+        return _under_verdict(held, at, None, [("rescue", at, None)])
+    if held.suspect == Suspicion.WATCHED:
+        change = _death(held, policy, "died", Ending(kind="died", reason="its node was lost"), at, dice)
+        return msgspec.structs.replace(change, suspect=int(Suspicion.SUSPECT))
+    losses = held.losses + 1
+    event = ("rescue", at, {"losses": losses})
+    return _move(
+        held, State.READY, [event], attempt=-1, losses=1, suspect=Suspicion.SUSPECT if losses >= SUSPECT_LOSSES else None
+    )
+
+
+# how it is decided -------------------------------------------------------------------------------------------------
+
+
+def _move(held: Held, state: State, events: list[EventEntry], **more: Any) -> Change:
+    guard = Guard.NONE if held.verdict is None else Guard.STANDS
+    return Change(held.key, held.claim, guard, state, len(events), events, **more)
+
+
+def _again(
+    held: Held,
+    policy: Policy,
+    cause: Cause,
+    ending: Ending,
+    at: int,
+    dice: float,
+    *,
+    deaths: int = 0,
+    hopeless: bool = False,
+) -> Change:
+    """Schedule the next attempt, lower in priority if failures repeat; or fail for good."""
+    if hopeless or held.attempt >= policy.max_attempts:
+        return _fail(held, cause, ending, at, deaths=deaths)
+    run_at = at + round(policy.retry.wait(held.attempt, dice) * 1_000_000)
+    demoted = policy.demote_after > 0 and held.attempt >= policy.demote_after
+    return _move(
+        held,
+        State.SCHEDULED,
+        [("retry", at, _told(ending, run_at=run_at))],
+        run_at=run_at,
+        band=lowered(held.band) if demoted else None,
+        deaths=deaths,
+        suspect=0,
+        began=1,
+        error=_kept(ending),
+    )
+
+
+def _death(held: Held, policy: Policy, cause: Cause, ending: Ending, at: int, dice: float) -> Change:
+    if held.deaths + 1 >= MOST_DEATHS:
+        return _fail(held, "quarantined", ending, at, deaths=1)
+    return _again(held, policy, cause, ending, at, dice, deaths=1)
+
+
+def _fail(held: Held, cause: Cause, ending: Ending, at: int, *, deaths: int = 0) -> Change:
+    told = _told(ending, cause=cause)
+    if held.owed:
+        return _move(
+            held,
+            State.READY,
+            [("verdict", at, told)],
+            verdict=State.FAILED,
+            cause=cause,
+            deaths=deaths,
+            suspect=0,
+            began=1,
+            error=_kept(ending),
+        )
+    return _move(
+        held,
+        State.FAILED,
+        [("fail", at, told)],
+        cause=cause,
+        deaths=deaths,
+        suspect=0,
+        began=1,
+        ended_at=at,
+        error=_kept(ending),
+    )
+
+
+def _reject(held: Held, outcome: Outcome, at: int) -> Change:
+    """The attempt's own answer comes too late: the verdict stands."""
+    if isinstance(outcome, Cancelled | Interrupted):
+        return _under_verdict(held, at, outcome, [])
+    return _under_verdict(held, at, outcome, [("rejected", at, {"outcome": _name(outcome)})])
+
+
+def _under_verdict(held: Held, at: int, outcome: Outcome | None, events: list[EventEntry]) -> Change:
+    """End as the verdict says, or turn to what is owed."""
+    if held.owed:
+        return _move(held, State.READY, events, began=1 if outcome is not None else 0)
+    verdict = State(held.verdict if held.verdict is not None else State.CANCELLED)
+    last = ("cancel" if verdict is State.CANCELLED else "fail", at, None)
+    return _move(held, verdict, [*events, last], ended_at=at, suspect=0)
+
+
+def _finish_cleanup(held: Held, outcome: Outcome, at: int) -> Change:
+    if isinstance(outcome, Interrupted):
+        return _move(held, State.READY, [("interrupt", at, {"why": outcome.why})], cleanup=-1)
+    succeeded = isinstance(outcome, Success)
+    event = ("step", at, {"cleanup": held.owed[0] if held.owed else "", "outcome": _name(outcome)})
+    if not succeeded and held.cleanup < MOST_CLEANUPS:
+        return _move(held, State.SCHEDULED, [event], run_at=at + CLEANUP_BACKOFF)
+    rest = held.owed[1:]
+    if rest:
+        return _move(held, State.READY, [event], cleanup=-held.cleanup, owed=_encode(rest).decode())
+    return _under_verdict(msgspec.structs.replace(held, owed=()), at, outcome, [event])
+
+
+def _cancelled_unasked(held: Held, at: int) -> Change:
+    """A cancel that is not in the store yet was answered already: keep it as the task's end."""
+    return _move(held, State.CANCELLED, [("cancel", at, None)], cause="cancel", ended_at=at, suspect=0, began=1)
+
+
+def _name(outcome: Outcome) -> str:
+    return type(outcome).__name__.lower()
+
+
+def _kept(ending: Ending) -> str:
+    """What the task's own row keeps of an ending: all but the output, which its history has."""
+    return _encode(msgspec.structs.replace(ending, output=None)).decode()
+
+
+def _told(ending: Ending, **more: Any) -> dict[str, Any]:
+    return {**msgspec.to_builtins(ending), **more}

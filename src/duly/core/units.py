@@ -1,0 +1,106 @@
+"""Times and sizes as people write them."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import date, datetime, time, timedelta
+from typing import TypeAlias
+
+from duly.errors import OptionInvalid
+
+Seconds: TypeAlias = float | timedelta | str
+"""A length of time: seconds, a timedelta, or text like `"500ms"`, `"1.5h"`, `"1h30m"`, `"7d"`."""
+
+Moment: TypeAlias = float | timedelta | datetime | date | str
+"""A point in time: a datetime (a naive one is local), a date (00:00 local), seconds or a timedelta from now, or ISO 8601 text."""
+
+Size: TypeAlias = int | str
+"""A size: bytes, or text like `"512MiB"` or `"1.5GB"`."""
+
+_SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_BYTES = {
+    "": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
+    "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
+}  # fmt: skip
+_LENGTH = re.compile(r"(?:\d+(?:\.\d+)?(?:us|µs|ms|s|m|h|d|w))+")
+_PART = re.compile(r"(\d+(?:\.\d+)?)(us|µs|ms|s|m|h|d|w)")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
+def seconds(value: Seconds, what: str = "time") -> float:
+    """Return a length of time in seconds, or raise `OptionInvalid`.
+
+    >>> seconds("1h30m"), seconds(2), seconds("500ms")
+    (5400.0, 2.0, 0.5)
+    """
+    length: float | None = None
+    if isinstance(value, timedelta):
+        length = value.total_seconds()
+    elif isinstance(value, str):
+        text = value.strip()
+        if _NUMBER.fullmatch(text):
+            length = float(text)
+        elif _LENGTH.fullmatch(text):
+            length = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        length = float(value)
+    if length is None or not math.isfinite(length) or length < 0:
+        raise OptionInvalid(f"bad {what} {value!r}: seconds, a timedelta, or text like '500ms', '90s', '1h30m', '7d'")
+    return length
+
+
+def size(value: Size, what: str = "size") -> int:
+    """Return a size in bytes, or raise `OptionInvalid`.
+
+    >>> size("512MiB"), size(1000)
+    (536870912, 1000)
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None or match[2].lower() not in _BYTES:
+        raise OptionInvalid(f"bad {what} {value!r}: bytes, or text like '64KiB', '512MiB', '1.5GB'")
+    return int(float(match[1]) * _BYTES[match[2].lower()])
+
+
+def moment(value: Moment, now: datetime, what: str = "time") -> int:
+    """Return a point in time in microseconds since 1970 (UTC), or raise `OptionInvalid`; `now` is aware.
+
+    >>> from datetime import timezone
+    >>> moment(60, datetime(2026, 1, 1, tzinfo=timezone.utc)) - moment("2026-01-01T00:00Z", datetime.now(timezone.utc))
+    60000000
+    """
+    if isinstance(value, str):
+        value = _from_text(value, what)
+    if isinstance(value, bool) or not isinstance(value, int | float | timedelta | date):
+        raise OptionInvalid(f"bad {what} {value!r}: a datetime, a date, ISO 8601 text, or seconds or a timedelta from now")
+    try:
+        if isinstance(value, int | float):
+            value = timedelta(seconds=value)
+        if isinstance(value, timedelta):
+            value = now + value
+        elif not isinstance(value, datetime):
+            value = datetime.combine(value, time())
+        return _microseconds(value.astimezone())
+    except (OverflowError, ValueError):
+        raise OptionInvalid(f"bad {what} {value!r}: out of range") from None
+
+
+def _microseconds(value: datetime) -> int:
+    since = value - datetime.fromtimestamp(0, value.tzinfo)
+    return (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def _from_text(text: str, what: str) -> datetime | date | float:
+    try:
+        return date.fromisoformat(text) if len(text) == len("2026-01-01") else datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    try:
+        return seconds(text, what)
+    except OptionInvalid:
+        raise OptionInvalid(
+            f"bad {what} {text!r}: ISO 8601 text like '2026-01-31T09:00+01:00', or a length from now like '90s', '2h'"
+        ) from None

@@ -1,0 +1,141 @@
+"""One body for sync and async callers.
+
+A verb that talks to the store is written once, as a generator that yields what it asks for: a `Request` to exchange, a
+function of the store to call, or `Ended` and `Changed` to wait for. `ask` drives it from a plain thread, `aask` from an event
+loop; both are all that differs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+from duly.engine.storethread import Done, StoreThread
+from duly.ports import Request, Store
+
+T = TypeVar("T")
+
+
+class Ended(NamedTuple):
+    """Wait until a task has ended; answered with whether it has within so many seconds."""
+
+    task_id: str
+    timeout: float | None
+
+
+class Changed(NamedTuple):
+    """Wait until anything has changed; answered with whether it has within so many seconds."""
+
+    timeout: float | None
+
+
+Asked: TypeAlias = Request | Callable[[Store], Any] | Ended | Changed
+Verb: TypeAlias = Generator[Asked, Any, T]
+
+
+def ask(thread: StoreThread, verb: Verb[T]) -> T:
+    """Carry out a verb, waiting in this thread."""
+    try:
+        asked = next(verb)
+        while True:
+            answer = _Answer()
+            give_up = _post(thread, asked, answer.done)
+            try:
+                result = answer.wait(_timeout(asked))
+            except Exception as error:  # noqa: BLE001 - it is the verb's to deal with
+                asked = verb.throw(error)
+                continue
+            if result is _NOT_YET and give_up is not None:
+                give_up()
+            asked = verb.send(result is not _NOT_YET if give_up is not None else result)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+    finally:
+        verb.close()
+
+
+async def aask(thread: StoreThread, verb: Verb[T]) -> T:
+    """Carry out a verb, awaiting in this event loop."""
+    loop = asyncio.get_running_loop()
+    try:
+        asked = next(verb)
+        while True:
+            future: asyncio.Future[Any] = loop.create_future()
+            give_up = _post(thread, asked, _deliverer(loop, future))
+            try:
+                async with asyncio.timeout(_timeout(asked)):
+                    result = await future
+            except TimeoutError:
+                result = _NOT_YET
+            except Exception as error:  # noqa: BLE001 - it is the verb's to deal with
+                asked = verb.throw(error)
+                continue
+            finally:
+                if give_up is not None and not (future.done() and not future.cancelled()):
+                    give_up()
+            asked = verb.send(result is not _NOT_YET if give_up is not None else result)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+    finally:
+        verb.close()
+
+
+def _post(thread: StoreThread, asked: Asked, done: Done) -> Callable[[], None] | None:
+    if isinstance(asked, Ended):
+        return thread.when_ended(asked.task_id, done)
+    if isinstance(asked, Changed):
+        return thread.when_changed(done)
+    thread.post(asked, done)
+    return None
+
+
+def _timeout(asked: Asked) -> float | None:
+    return asked.timeout if isinstance(asked, Ended | Changed) else None
+
+
+_NOT_YET = object()
+
+
+class _Answer:
+    """An answer that a thread waits for; a lock is the lightest thing a thread can wait on."""
+
+    __slots__ = ("_error", "_lock", "_result")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self._result: Any = None
+        self._error: BaseException | None = None
+
+    def done(self, result: Any, error: BaseException | None) -> None:
+        self._result, self._error = result, error
+        self._lock.release()
+
+    def wait(self, timeout: float | None) -> Any:
+        if not self._lock.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+            return _NOT_YET
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+def _deliverer(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]) -> Done:
+    def deliver(result: Any, error: BaseException | None) -> None:
+        if future.cancelled():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    def done(result: Any, error: BaseException | None) -> None:
+        try:
+            loop.call_soon_threadsafe(deliver, result, error)
+        except RuntimeError:
+            return  # the loop is closed: nobody waits any more
+
+    return done

@@ -1,0 +1,64 @@
+"""What a node holds claimed and has not handed to a runner: an ordered heap, so that an urgent newcomer overtakes."""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+
+from duly.core.estimate import RunTime, ahead
+from duly.engine.attempt import Attempt
+
+
+class Window:
+    """Claimed attempts that wait, in their order, and what was learned of run times."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, int, Attempt]] = []
+        self._typical = RunTime()
+        self._by_lane: dict[int, RunTime] = {}
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def time_of(self, lane: int) -> RunTime:
+        """What was learned of the run times of a lane."""
+        return self._by_lane.setdefault(lane, RunTime())
+
+    def observe(self, attempt: Attempt, seconds: float) -> None:
+        """An attempt ran for so long."""
+        attempt.time.observe(seconds)
+        self._typical.observe(seconds)
+
+    def put(self, attempt: Attempt) -> None:
+        """Hold an attempt."""
+        held = attempt.held
+        heappush(self._heap, (held.band, held.rank, held.key, attempt))
+
+    def first(self) -> Attempt:
+        """The most urgent of those held."""
+        return self._heap[0][3]
+
+    def pop(self) -> Attempt:
+        """Take the most urgent of those held."""
+        return heappop(self._heap)[3]
+
+    def take_all(self) -> list[Attempt]:
+        """Take all that is held."""
+        taken, self._heap = [entry[3] for entry in self._heap], []
+        return taken
+
+    def remove(self, key: int) -> Attempt | None:
+        """Take one task's attempt, if it is held."""
+        for entry in self._heap:
+            if entry[2] == key:
+                self._heap.remove(entry)
+                self._heap.sort()
+                return entry[3]
+        return None
+
+    def room(self, runners: int, idle: int) -> int:
+        """How many more to claim: one for each idle runner, and some ahead if tasks are short."""
+        return max(0, max(idle, ahead(runners, self._typical.seconds)) - len(self._heap))
+
+    def worst(self) -> tuple[int, int] | None:
+        """The (band, rank) of the least urgent one held."""
+        return max(self._heap)[:2] if self._heap else None

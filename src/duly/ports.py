@@ -1,0 +1,371 @@
+"""The seams of duly: what the engine asks of a store and of runners, in words that no database or system owns.
+
+A store is synchronous and used by one thread. Its one verb for all that changes is `exchange`: one transaction that finishes
+what ended, keeps what was said, submits, cancels, makes due tasks ready and claims what fits. The rest reads, or is about
+nodes. Times are microseconds since 1970 by the store's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import msgspec
+
+from duly.core.stopping import Rung
+from duly.core.task import Change, Held
+from duly.wire.runner import FromRunner, Problem, Setup, Work
+
+
+class Lane(NamedTuple):
+    """A queue, action and version as one small number: what a claim asks for."""
+
+    number: int
+    queue: str
+    action: str
+    version: int
+
+
+class Submission(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A task to be stored. Its rank is `base + sign * max(now, floor)`; `bell` is where its submitter can be rung."""
+
+    id: str
+    lane: int
+    state: int
+    band: int
+    base: int
+    sign: int
+    floor: int
+    run_at: int | None
+    options: str | None
+    payload: str
+    origin: str
+    bell: str
+
+
+class CancelAsked(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Somebody wants a task cancelled."""
+
+    id: str
+    reason: str
+
+
+class Want(NamedTuple):
+    """What a node would like to claim: from these lanes, `free` at once and `beyond` more if they are more urgent.
+
+    `worst` is the (band, rank) to be more urgent than. With `suspect`, one suspect is wanted and nothing else.
+    """
+
+    lanes: Sequence[int]
+    free: int
+    beyond: int = 0
+    worst: tuple[int, int] | None = None
+    suspect: bool = False
+
+    def takes(self, place: int, held: Held) -> bool:
+        """Whether it takes the task at this place of the store's order."""
+        if self.suspect or place < self.free:
+            return True
+        return self.worst is None or (held.band, held.rank) < self.worst
+
+
+class Rejection(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A late answer, for the history alone: the only write that no claim guards."""
+
+    key: int
+    claim: int
+    events: list[Any]
+
+
+class Request(msgspec.Struct, kw_only=True):
+    """One exchange. `number` counts the exchanges of a node, so that one whose answer was lost can be asked for.
+
+    There is one change per (key, claim). `ring` holds the bells of submitters whose tasks end with this.
+    """
+
+    node: int | None = None
+    number: int = 0
+    changes: list[Change] = []
+    rejections: list[Rejection] = []
+    cancels: list[CancelAsked] = []
+    submits: list[Submission] = []
+    want: Want | None = None
+    ring: set[str] = set()
+
+    def empty(self) -> bool:
+        """Whether it says nothing."""
+        return not (self.changes or self.rejections or self.cancels or self.submits)
+
+
+class Miss(NamedTuple):
+    """A change that did not apply: how the task stands now (`state` None: it is gone)."""
+
+    key: int
+    claim: int
+    state: int | None
+    claim_now: int | None
+    verdict: int | None
+
+
+class Asked(NamedTuple):
+    """A task that this node holds is to end otherwise."""
+
+    key: int
+    claim: int
+    verdict: int
+    reason: str
+
+
+class Next(NamedTuple):
+    """What falls due next: when, which task, and what (`due`)."""
+
+    at: int
+    id: str
+    what: str
+
+
+class Reply(msgspec.Struct, kw_only=True):
+    """What came of an exchange. `answers` is by task id: created, existing; cancelled, asked, ended, missing.
+
+    `counted`: the node's next request has the next number (what wrote nothing is not counted). `done` is False if this
+    node was given up, and nothing of the request was done: it must stop everything it runs and start anew.
+    """
+
+    now: int
+    done: bool = True
+    counted: bool = False
+    answers: dict[str, str] = {}
+    misses: list[Miss] = []
+    claims: list[Held] = []
+    asked: list[Asked] = []
+    next: Next | None = None
+    lanes_version: int = 0
+
+
+class TaskRow(NamedTuple):
+    """A task as it is read: everything but its claim's secrets; JSON as text."""
+
+    key: int
+    id: str
+    queue: str
+    action: str
+    version: int
+    state: int
+    verdict: int | None
+    cause: str | None
+    reason: str | None
+    band: int
+    attempt: int
+    deaths: int
+    losses: int
+    suspect: int
+    submitted: int
+    run_at: int | None
+    started_at: int | None
+    ended_at: int | None
+    seq: int
+    options: str | None
+    payload: str
+    origin: str
+    info: str | None
+    value: str | None
+    error: str | None
+
+
+class EventRow(NamedTuple):
+    """A run of a task's events, numbered from `first`; `body` is a JSON array of (kind, at, data)."""
+
+    first: int
+    attempt: int
+    body: str
+
+
+class Filter(NamedTuple):
+    """Which tasks to read: all that are given must hold."""
+
+    states: tuple[int, ...] | None = None
+    action: str | None = None
+    queue: str | None = None
+    since: int | None = None
+    due_before: int | None = None
+
+
+class NodeRow(NamedTuple):
+    """A node that is enlisted."""
+
+    number: int
+    name: str
+    bell: str
+    started_at: int
+    label: str
+
+
+class Finding(NamedTuple):
+    """One thing that `duly doctor` says about a store."""
+
+    what: str
+    ok: bool
+    text: str
+
+
+class Store(Protocol):
+    """Where tasks are kept. Used by one thread; raises `StoreError` and nothing of its driver's."""
+
+    def open(self) -> None:
+        """Open it, made new or migrated if need be."""
+
+    def close(self) -> None:
+        """Let go of it; safe to call twice."""
+
+    def exchange(self, request: Request) -> Reply:
+        """Do all of the request in one transaction, or nothing of it."""
+
+    def lanes(self, wanted: Sequence[tuple[str, str, int]] = ()) -> list[Lane]:
+        """Return all lanes, after adding those wanted: (queue, action, version)."""
+
+    def find(self, ids: Sequence[str]) -> list[TaskRow]:
+        """Return the tasks with these ids, in no order; unknown ones are left out."""
+
+    def ended(self, ids: Sequence[str]) -> list[str]:
+        """Return which of these tasks have ended, or are unknown."""
+
+    def tasks(self, wanted: Filter, by: str, after: tuple[int, int] | None, most: int) -> list[TaskRow]:
+        """Return a page of tasks, `newest` first or by `date`; `after` is the sort value and key of the last one seen."""
+
+    def events(self, task_id: str, after: int, most: int) -> list[EventRow]:
+        """Return runs of a task's events that hold some numbered above `after`, in order."""
+
+    def changed(self) -> bool:
+        """Whether somebody else has written since this was last asked; may say yes too often, never no wrongly."""
+
+    def enlist(self, name: str, bell: str, label: str) -> int:
+        """Make this process a node, and return its number."""
+
+    def dead(self) -> list[NodeRow]:
+        """Return the nodes that are enlisted and no longer live."""
+
+    def nodes(self) -> list[NodeRow]:
+        """Return all nodes that are enlisted."""
+
+    def held(self, node: int, most: int) -> list[Held]:
+        """Return tasks that a node holds."""
+
+    def leave(self, node: int) -> None:
+        """Strike a node off, which holds nothing any more."""
+
+    def examine(self) -> list[Finding]:
+        """Look at the store's health; may read all of it."""
+
+
+class Bell(Protocol):
+    """Where a process can be woken. A ring is a hint; who hears none polls."""
+
+    address: str
+
+    def fileno(self) -> int:
+        """The descriptor to wait on."""
+
+    def silence(self) -> None:
+        """Take in all rings up to now."""
+
+    def close(self) -> None:
+        """Be reachable no more."""
+
+
+class Runner(Protocol):
+    """A child process that runs attempts."""
+
+    number: int
+
+    def hand(self, work: Work) -> bool:
+        """Hand over one attempt; False if its channel takes no more just now."""
+
+    def take_back(self) -> list[tuple[int, int]]:
+        """Take back what was handed over and not read yet, as (key, claim)."""
+
+    def running(self) -> tuple[int, int, int] | None:
+        """Return (key, claim, nanoseconds of the monotonic clock when it began) of what runs now."""
+
+    def memory(self, enough: int) -> int | None:
+        """Return the bytes in use above its level when its task began, exact where above `enough`."""
+
+    def climb(self, rung: Rung, key: int, claim: int, reason: str) -> None:
+        """Ask this claim, or terminate or kill the process."""
+
+    def retire(self) -> None:
+        """Let it end when it has done what it was handed."""
+
+    def close(self) -> None:
+        """Let go of what belonged to it, after its end."""
+
+
+class Prepared(NamedTuple):
+    """The user's code is imported: `problems` by target, `threads` names modules that started some."""
+
+    problems: list[Problem]
+    threads: list[str]
+
+
+class Lost(NamedTuple):
+    """The process that forks runners has ended, and all runners with it."""
+
+
+class Born(NamedTuple):
+    """A runner can be handed work."""
+
+    runner: Runner
+
+
+class NotBorn(NamedTuple):
+    """The machine refused a runner."""
+
+    runner: Runner
+    reason: str
+
+
+class Told(NamedTuple):
+    """A runner said something."""
+
+    runner: Runner
+    messages: list[FromRunner]
+
+
+class Printed(NamedTuple):
+    """A runner printed something; `owner` is the (key, claim) that it closes, or None if that goes on."""
+
+    runner: Runner
+    data: bytes
+    owner: tuple[int, int] | None
+
+
+class Ended(NamedTuple):
+    """A runner has ended, been reaped, and so has everything its tasks had left behind."""
+
+    runner: Runner
+    signal: int | None
+    exit_code: int | None
+
+
+RunnerEvent: TypeAlias = Prepared | Lost | Born | NotBorn | Told | Printed | Ended
+
+
+class Pool(Protocol):
+    """Runners, and the process that forks them. One loop owns it."""
+
+    def fileno(self) -> int:
+        """The descriptor to wait on."""
+
+    def start(self, setup: Setup) -> None:
+        """Begin to import the user's code; `Prepared` follows. Raises `RunnerUnavailable`."""
+
+    def spawn(self) -> Runner:
+        """Ask for a runner; `Born` or `NotBorn` follows. Raises `RunnerUnavailable`."""
+
+    def events(self) -> list[RunnerEvent]:
+        """Read what has happened."""
+
+    def sweep(self, node: str) -> int:
+        """Kill what a dead node's tasks left behind; return how many processes that were."""
+
+    def close(self) -> None:
+        """End all; returns when they and what they started are gone."""

@@ -1,0 +1,98 @@
+"""A channel of packets between two processes: small ones go through the socket, large ones through memory.
+
+A default Unix socket refuses packets of about 200 kB; above `INLINE` the bytes go into a sealed memfd whose descriptor is
+sent instead (SCM_RIGHTS), so they are copied by neither kernel queue.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import socket
+from collections.abc import Sequence
+
+from duly.runner.linux import sealed_copy
+
+INLINE = 64 * 1024
+"""The largest packet that goes through the socket itself."""
+
+MOST_FDS = 8
+_ELSEWHERE = b"\xc1"
+"""A packet that says: what is meant is in the descriptor that came along (0xc1 is never used in msgpack)."""
+_FD_SPACE = socket.CMSG_SPACE(MOST_FDS * array.array("i").itemsize)
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Return the two ends of a new channel."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+class Channel:
+    """One end of a channel. `receive` returns b"" once the other end is closed.
+
+    `most` bounds what the other end can make this one hold in memory, in bytes.
+    """
+
+    def __init__(self, sock: socket.socket, most: int) -> None:
+        self.sock = sock
+        self._most = most
+        self._buffer = bytearray(INLINE)
+        self._view = [memoryview(self._buffer)]
+
+    def fileno(self) -> int:
+        """The descriptor to wait on."""
+        return self.sock.fileno()
+
+    def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
+        """Send a packet, and duplicates of descriptors; raises `BlockingIOError` if it would have to wait and must not."""
+        if len(data) <= INLINE:
+            if fds:
+                socket.send_fds(self.sock, [data], list(fds))
+            else:
+                self.sock.send(data)
+            return
+        fd = sealed_copy(data)
+        try:
+            socket.send_fds(self.sock, [_ELSEWHERE], [fd])
+        finally:
+            os.close(fd)
+
+    def receive(self, flags: int = 0) -> bytes | memoryview:
+        """Receive a packet, for use before the next call; descriptors that come with it are closed."""
+        data, fds = self.receive_fds(flags)
+        for fd in fds:
+            os.close(fd)
+        return data
+
+    def receive_fds(self, flags: int = 0) -> tuple[bytes | memoryview, list[int]]:
+        """Receive a packet and the descriptors that came with it."""
+        size, ancillary, _, _ = self.sock.recvmsg_into(self._view, _FD_SPACE, socket.MSG_CMSG_CLOEXEC | flags)
+        data = self._view[0][:size]
+        if not ancillary:
+            return data, []
+        fds = array.array("i")
+        for level, kind, content in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+        if data != _ELSEWHERE or not fds:
+            return data, fds.tolist()
+        try:
+            return self._fetch(fds[0]), []
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def _fetch(self, fd: int) -> bytes:
+        """Read all of a memfd; a mapping could be cut short under our hands."""
+        size = os.fstat(fd).st_size
+        if size > self._most:
+            raise ValueError(f"a packet of {size:,} bytes, more than {self._most:,}")
+        parts = []
+        while size > 0 and (part := os.pread(fd, size, sum(map(len, parts)))):
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """Close this end."""
+        self.sock.close()

@@ -1,0 +1,248 @@
+"""What a handler holds of its task, and where this process stands: in a runner, and on which task."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextvars import ContextVar
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+
+from duly.core import jsonvalue
+from duly.core.task import Options, Passport
+from duly.errors import NotAvailable, PayloadInvalid, TaskStopped
+from duly.wire.runner import Mark, Said, Target, Work
+
+T = TypeVar("T")
+
+UPDATE_SECONDS = 0.1
+"""The shortest time between two updates that are sent; of those in between only the last is."""
+
+MOST_UPDATE = 64 * 1024
+_LATER = {
+    "submit": "submitting inside a handler",
+    "submit_many": "submitting inside a handler",
+    "on": "reacting to events inside a handler",
+    "start": "serving tasks over a hub",
+    "get_payload": "serving tasks over a hub",
+    "drop": "serving tasks over a hub",
+    "emit": "addons of flows",
+}
+
+
+class Here:
+    """This process: whether it is a zygote or runner, and the task that its one attempt at a time works on."""
+
+    inside = False
+    task: Task | None = None
+
+
+HERE = Here()
+CURRENT: ContextVar[Task] = ContextVar("duly_task")
+
+
+def current() -> Task:
+    """Return the task whose handler is running; raises `LookupError` outside of one.
+
+    It works anywhere below the handler, in threads that it started, too.
+    """
+    task = CURRENT.get(None) or HERE.task
+    if task is None:
+        raise LookupError("duly.current() was called outside of a task's handler")
+    return task
+
+
+class Task:
+    """One attempt at a task, as its handler sees it; never made by users.
+
+    A handler gets it as its first parameter if that is annotated `duly.Task`, or by `duly.current()`.
+    """
+
+    def __init__(self, work: Work, target: Target, mark: Mark, say: Callable[[Said], None]) -> None:
+        self._work = work
+        self._target = target
+        self._mark = mark
+        self._updates = _Updates(work, say)
+        self._say = say
+        self._info: dict[str, Any] | None = None
+        self._until = None if work.limit is None else time.monotonic() + work.limit
+
+    def __repr__(self) -> str:
+        return f"<duly.Task {self.action} {self.id} attempt {self.attempt}>"
+
+    @property
+    def id(self) -> str:
+        """The task's id, a UUIDv7; equal in all its attempts."""
+        return self._work.id
+
+    @property
+    def action(self) -> str:
+        """The name of the action."""
+        return self._target.name
+
+    @property
+    def version(self) -> int:
+        """The version of the action."""
+        return self._target.version
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1."""
+        return self._work.attempt
+
+    @property
+    def queue(self) -> str:
+        """The queue it came from."""
+        return self.passport.options.queue
+
+    @property
+    def passport(self) -> Passport:
+        """Who the task is and what it carries."""
+        work = self._work
+        options = msgspec.json.decode(work.options, type=Options) if work.options else Options()
+        return Passport(
+            id=work.id,
+            action=self.action,
+            version=self.version,
+            payload_json=work.payload,
+            options=options,
+            origin=work.origin,
+            made_at=work.submitted,
+        )
+
+    @property
+    def deadline(self) -> None:
+        """The task's deadline; this release has none."""
+        return None
+
+    @property
+    def time_left(self) -> float | None:
+        """Seconds until the attempt's time limit, or None without one."""
+        return None if self._until is None else max(0.0, self._until - time.monotonic())
+
+    # stopping
+    @property
+    def stop_reason(self) -> str | None:
+        """Why this attempt is asked to stop (`cancel`, `timeout` or `drain`), or None if it is not."""
+        return self._mark.asked(self._work.key, self._work.claim) or None
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether this attempt is asked to stop, for whatever reason."""
+        return self.stop_reason is not None
+
+    def check(self) -> None:
+        """Raise `TaskStopped` if this attempt is asked to stop; a good place is the head of a long loop."""
+        reason = self.stop_reason
+        if reason is not None:
+            raise TaskStopped(reason)
+
+    # telling
+    def update(self, data: Any = None, *, fraction: float | None = None, message: str | None = None) -> None:
+        """Tell how far it is: JSON data, a fraction from 0 to 1, a few words. Cheap; at most ten a second are sent on.
+
+        Raises `PayloadInvalid` for what is not JSON or larger than 64 KiB.
+        """
+        if fraction is not None and not 0 <= fraction <= 1:
+            raise PayloadInvalid(f"fraction {fraction!r} is not between 0 and 1")
+        told = {"data": data, "fraction": fraction, "message": message}
+        self._updates.tell({name: value for name, value in told.items() if value is not None})
+
+    @property
+    def last_update(self) -> Any:
+        """The data of the latest `update` of this attempt, or None."""
+        return self._updates.latest.get("data")
+
+    def track(self, iterable: Iterable[T], total: int | None = None) -> Iterator[T]:
+        """Yield what the iterable yields, telling the progress as it goes.
+
+        >>> def handler(task: Task, names: list[str]) -> None:
+        ...     for name in task.track(names):
+        ...         work_on(name)
+        """
+        if total is None and isinstance(iterable, Sized):
+            total = len(iterable)
+        done = 0
+        for done, item in enumerate(iterable):
+            self._tell_progress(done, total)
+            yield item
+            done += 1
+        self._tell_progress(done, total, last=True)
+
+    def _tell_progress(self, done: int, total: int | None, *, last: bool = False) -> None:
+        if last or self._updates.is_time():
+            fraction = min(1.0, done / total) if total else None
+            self.update({"done": done, "total": total}, fraction=fraction)
+
+    def add_info(self, name: str, value: Any) -> None:
+        """Keep a named JSON value with the task; it stays even if this process dies next."""
+        info = {**self.info, str(name): value}
+        body = jsonvalue.dump_given(info, MOST_UPDATE)
+        self._info = info
+        self._say(Said(self._work.key, self._work.claim, "info", body.decode(), str(name)))
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What has been added by `add_info`, in earlier attempts, too."""
+        if self._info is None:
+            self._info = msgspec.json.decode(self._work.info) if self._work.info else {}
+        return dict(self._info)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name in _LATER:
+            raise NotAvailable(f"task.{name}: {_LATER[name]} is not in this release yet")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _end(self) -> None:
+        """The attempt is over: send what was held back, and nothing more."""
+        self._updates.end()
+
+
+class _Updates:
+    """Sends at most one update each `UPDATE_SECONDS`, and always the last."""
+
+    def __init__(self, work: Work, say: Callable[[Said], None]) -> None:
+        self.latest: dict[str, Any] = {}
+        self._key, self._claim = work.key, work.claim
+        self._say = say
+        self._lock = threading.Lock()
+        self._next = 0.0
+        self._held: str | None = None
+        self._sender: threading.Thread | None = None
+        self._over = threading.Event()
+
+    def is_time(self) -> bool:
+        """Whether an update told now would be sent at once."""
+        return time.monotonic() >= self._next
+
+    def tell(self, told: dict[str, Any]) -> None:
+        body = jsonvalue.dump_given(told, MOST_UPDATE).decode()
+        self.latest = told
+        with self._lock:
+            if self.is_time():
+                self._send(body)
+                return
+            self._held = body
+            if self._sender is None:
+                self._sender = threading.Thread(target=self._send_held, name="duly-updates", daemon=True)
+                self._sender.start()
+
+    def end(self) -> None:
+        self._over.set()
+        if self._sender is not None:
+            self._sender.join()
+        if self._held is not None:
+            self._send(self._held)
+
+    def _send(self, body: str) -> None:
+        self._held = None
+        self._next = time.monotonic() + UPDATE_SECONDS
+        self._say(Said(self._key, self._claim, "update", body))
+
+    def _send_held(self) -> None:
+        while not self._over.wait(UPDATE_SECONDS):
+            with self._lock:
+                if self._held is not None and self.is_time():
+                    self._send(self._held)

@@ -1,0 +1,303 @@
+"""`perform`: one callable, in a process of its own, now; with limits that hold and an honest answer."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import select
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import msgspec
+
+from duly.core import jsonvalue, units
+from duly.core.endings import ending_of, exception_of
+from duly.core.outcome import Died, Failure, Interrupted, Invalid, OutOfMemory, Outcome, Raised, Success, TimedOut
+from duly.core.stopping import Stopping
+from duly.errors import OptionInvalid, RunnerUnavailable, TargetNotFound
+from duly.ports import Ended, Lost, NotBorn, RunnerEvent, Told
+from duly.runner import targets
+from duly.runner.pool import Pool, Runner
+from duly.wire.runner import Done, Setup, Work
+
+MOST_BYTES = 1 << 30
+"""Bytes of options and of a result, at most."""
+
+START_SECONDS = 60.0
+"""How long the process may take until it begins; a machine that slow cannot run it."""
+
+START_LOOK_SECONDS = 0.002
+LOOK_SECONDS = 3600.0
+_KEY = _CLAIM = 1
+
+
+class Performed(NamedTuple):
+    """The outcome of a callable that answered: `ok`, and the value it gave."""
+
+    ok: bool
+    value: Any
+
+
+class Limits(NamedTuple):
+    """What bounds a performance: seconds and bytes, None for no limit."""
+
+    timeout: float | None
+    grace: float
+    memory: int | None
+
+
+def perform(
+    target: object,
+    options: Any = None,
+    *,
+    timeout: units.Seconds | None = None,
+    grace: units.Seconds = 2.0,
+    memory: units.Size | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+) -> Performed:
+    """Run one callable in a process of its own and return `(ok, value)`.
+
+    `target` is `"package.module:function"`, `"path/to/file.py:function"`, a module or file alone (then its attribute
+    `task`), or a function at the top of a module; `def` or `async def`. It gets one argument, a copy of `options`, which is
+    a JSON value. Its plain value gives `(True, value)`, a bare bool `(ok, None)`, and `duly.Success(value)` or
+    `duly.Failure(value)` say both.
+
+    `timeout` (seconds, or text like `"1m"`) is when it is asked to stop; after half the `grace` it is terminated, after all
+    of it killed. `memory` (bytes, or text like `"512MiB"`) bounds the memory that it and its children use. `env` replaces
+    the environment, `cwd` the working directory. stdout and stderr pass through.
+
+    Raises `TaskFailed` for an exception (at import, in the call, uncaught in a thread or callback that it started),
+    `TaskTimedOut`, `TaskDied`, `OutOfMemory`, `RunnerUnavailable`, `TargetNotFound`, `PayloadInvalid`. When it returns or
+    raises, also after Ctrl-C, the process and all that it started are gone.
+
+    >>> perform("math:sqrt", 16)
+    Performed(ok=True, value=4.0)
+    """
+    return _judge(_Performance(target, options, limits_of(timeout, grace, memory), env, cwd).wait())
+
+
+async def aperform(
+    target: object,
+    options: Any = None,
+    *,
+    timeout: units.Seconds | None = None,  # noqa: ASYNC109 - the callable's limit, not the caller's
+    grace: units.Seconds = 2.0,
+    memory: units.Size | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+) -> Performed:
+    """Like `perform`, from async code; when it is cancelled, the process is stopped before the cancellation goes on."""
+    return _judge(await _Performance(target, options, limits_of(timeout, grace, memory), env, cwd).async_wait())
+
+
+def limits_of(timeout: units.Seconds | None, grace: units.Seconds, memory: units.Size | None) -> Limits:
+    """Read the limits as users write them, or raise `OptionInvalid`."""
+    limit = None if timeout is None else units.seconds(timeout, "timeout")
+    if limit == 0:
+        raise OptionInvalid("timeout=0 leaves no time at all; None means no limit")
+    return Limits(limit, units.seconds(grace, "grace"), None if memory is None else units.size(memory, "memory"))
+
+
+def _judge(outcome: Outcome) -> Performed:
+    match outcome:
+        case Success(value):
+            return Performed(ok=True, value=value)
+        case Failure(value, _):
+            return Performed(ok=False, value=value)
+        case _:
+            ending = ending_of(outcome)
+            raise exception_of(ending, ending.kind)
+
+
+class _Performance:
+    """One performance: it runs in a thread of its own and its caller only waits, so that no Ctrl-C can tear it."""
+
+    def __init__(
+        self,
+        target: object,
+        options: Any,
+        limits: Limits,
+        env: Mapping[str, str] | None,
+        cwd: str | os.PathLike[str] | None,
+        stdout: int | None = None,
+    ) -> None:
+        self._target = targets.describe(target)
+        self._payload = jsonvalue.dump_given(options, MOST_BYTES).decode()
+        self._limits = limits
+        self._env = env
+        self._cwd = None if cwd is None else os.fspath(cwd)
+        self._stdout = stdout
+        self._done: Future[Outcome] = Future()
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._hurry = False
+
+    def wait(self) -> Outcome:
+        """Run it, and wait; a Ctrl-C stops it (a second one at once) before it goes on."""
+        thread = self._start()
+        try:
+            thread.join()
+        except BaseException:
+            self._stop()
+            while thread.is_alive():
+                try:
+                    thread.join()
+                except KeyboardInterrupt:
+                    self._stop(hurry=True)
+            raise
+        return self._done.result()
+
+    async def async_wait(self) -> Outcome:
+        """Run it, and await; a cancel stops it (a second one at once) before it goes on."""
+        self._start()
+        waiting = asyncio.wrap_future(self._done)
+        try:
+            return await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            self._stop()
+            while not waiting.done():
+                try:
+                    await asyncio.wait([waiting])
+                except asyncio.CancelledError:
+                    self._stop(hurry=True)
+            with suppress(BaseException):
+                waiting.result()
+            raise
+
+    def _stop(self, *, hurry: bool = False) -> None:
+        self._hurry = self._hurry or hurry
+        with suppress(OSError):  # closed: it has ended
+            os.eventfd_write(self._wake, 1)
+
+    def _start(self) -> threading.Thread:
+        thread = threading.Thread(target=self._run, name="duly-perform", daemon=True)
+        thread.start()
+        return thread
+
+    def _run(self) -> None:
+        try:
+            outcome = self._performed()
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            self._done.set_exception(error)
+        else:
+            self._done.set_result(outcome)
+        finally:
+            os.close(self._wake)
+
+    def _performed(self) -> Outcome:
+        pool = Pool("perform-" + os.urandom(8).hex(), self._env, self._cwd)
+        limits = self._limits
+        try:
+            setup = Setup(targets=[self._target], preload=False, perform=True, most_bytes=MOST_BYTES)
+            pool.start(setup, stdout=self._stdout)
+            runner = pool.spawn()
+            work = Work(_KEY, _CLAIM, 0, payload=self._payload, limit=limits.timeout, memory=limits.memory)
+            runner.hand(work)
+            return self._watch(pool, runner)
+        finally:
+            pool.close()
+
+    def _watch(self, pool: Pool, runner: Runner) -> Outcome:
+        """Wait for the answer, climbing the ladder where a limit is reached."""
+        watch = _Watch(runner, self._limits)
+        poll = select.poll()
+        poll.register(pool, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        while True:
+            now = time.monotonic()
+            wait = min(max(0.0, watch.look(now) - now), LOOK_SECONDS)
+            ready = {fd for fd, _ in poll.poll(math.ceil(wait * 1000))}
+            if self._wake in ready:
+                os.eventfd_read(self._wake)
+                watch.stop(hurry=self._hurry)
+            for event in pool.events():
+                outcome = watch.hear(event)
+                if outcome is not None:
+                    return outcome
+
+
+class _Watch:
+    """What is known of the one runner: when to look again, and what it came to."""
+
+    def __init__(self, runner: Runner, limits: Limits) -> None:
+        self._runner = runner
+        self._limits = limits
+        self._stopping = Stopping(limits.timeout, limits.grace, limits.memory)
+        self._start_by: float | None = time.monotonic() + START_SECONDS
+
+    def look(self, now: float) -> float:
+        """Do what is due, and return when to look again."""
+        if self._start_by is not None:
+            running = self._runner.running()
+            if running is not None:
+                self._start_by = None
+                self._stopping.began(running[2] / 1e9)
+            elif now >= self._start_by:
+                raise RunnerUnavailable(f"the process did not begin within {START_SECONDS:g} s")
+        limit = self._stopping.measures
+        if limit is not None:
+            self._stopping.measured(self._runner.memory(limit) or 0)
+        rung, again = self._stopping.look(now)
+        if rung is not None:
+            self._runner.climb(rung, _KEY, _CLAIM, self._stopping.reason or "")
+        return again if self._start_by is None else now + START_LOOK_SECONDS
+
+    def stop(self, *, hurry: bool) -> None:
+        """Its caller wants it stopped."""
+        self._stopping.ask("cancel", time.monotonic(), 0.0 if hurry else None)
+
+    def hear(self, event: RunnerEvent) -> Outcome | None:
+        """Return the outcome if this event decides it."""
+        match event:
+            case Told(_, messages):
+                for message in messages:
+                    if isinstance(message, Done):
+                        return self._decided() or _outcome(message, self._limits)
+            case Ended(_, signal, exit_code):
+                return self._decided() or Died(signal, exit_code)
+            case NotBorn(_, reason):
+                raise RunnerUnavailable(f"no process could be started: {reason}")
+            case Lost():
+                raise RunnerUnavailable("the process that was to start it ended")
+        return None
+
+    def _decided(self) -> Outcome | None:
+        """What was decided before it answered or ended."""
+        match self._stopping.reason:
+            case "timeout":
+                return TimedOut(self._limits.timeout or 0.0)
+            case "memory":
+                return OutOfMemory(self._stopping.peak, self._limits.memory)
+            case None:
+                return None
+            case reason:
+                return Interrupted(reason)
+
+
+def _outcome(done: Done, limits: Limits) -> Outcome:
+    value = msgspec.json.decode(done.value) if done.value is not None else None
+    match done.kind:
+        case "success":
+            return Success(value)
+        case "failure":
+            return Failure(value)
+        case "memory":
+            return OutOfMemory(done.peak, limits.memory)
+        case "missing":
+            raise TargetNotFound(done.error.message if done.error else "")
+        case "raised" if done.error:
+            return Raised(done.error)
+        case "invalid" if done.error:
+            return Invalid(done.error)
+        case _:
+            return Interrupted(done.kind)
+
+
+def perform_to(target: object, options: Any, limits: Limits, stdout: int) -> Performed:
+    """Like `perform`, with the target's standard output sent to another descriptor; for the command line."""
+    return _judge(_Performance(target, options, limits, None, None, stdout).wait())

@@ -1,0 +1,363 @@
+"""The supervisor's side: a zygote, the runners it forks, and what they say, as events.
+
+A pool is one descriptor to wait on and `events()` to read. It decides nothing: whom to start, what to hand over and when to
+stop somebody is said by the engine, or by `perform`.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+
+from duly import ports
+from duly.core.stopping import Rung
+from duly.errors import RunnerUnavailable
+from duly.runner import output
+from duly.runner.channel import Channel, pair
+from duly.runner.linux import LABEL, STOP_SIGNAL, Family, labelled, shared_page
+from duly.wire.runner import (
+    FromRunner,
+    Gone,
+    Mark,
+    NotSpawned,
+    Ready,
+    Setup,
+    Spawn,
+    Spawned,
+    Work,
+    decode_from_runner,
+    decode_from_zygote,
+    decode_work,
+    encode,
+)
+
+BOOT = (
+    "import os,sys;f=int(sys.argv[1]);sys.path[:]=os.read(f,1<<18).decode('utf-8','surrogateescape').split('\\0');"
+    "from duly.runner.zygote import main;main(f)"
+)
+"""What a zygote's interpreter runs: it takes over its caller's sys.path, and then everything can be found."""
+
+RECEIVE_MOST = 512
+"""Packets read from one runner before the others have their turn."""
+
+
+class Runner:
+    """One child process as its supervisor sees it."""
+
+    def __init__(self, number: int, most: int, *, capture: bool) -> None:
+        self.number = number
+        self.pid = 0
+        self.pidfd: int | None = None
+        self._most = most
+        ours, theirs = pair()
+        ours.setblocking(False)
+        theirs.setblocking(True)
+        self.channel = Channel(ours, most)
+        self._theirs: socket.socket | None = theirs
+        self._page_fd = shared_page(Mark.SIZE)
+        self._page = mmap.mmap(self._page_fd, Mark.SIZE)
+        self.mark = Mark(memoryview(self._page))
+        self._family: Family | None = None
+        self.output: output.Reader | None = None
+        self._spawn_fds = [theirs.fileno(), self._page_fd]
+        self._passed: list[int] = []
+        if capture:
+            self._capture()
+
+    def __repr__(self) -> str:
+        return f"<Runner {self.number} pid {self.pid}>"
+
+    def _capture(self) -> None:
+        secret = os.urandom(output.SECRET_BYTES)
+        secret_read, secret_write = os.pipe2(os.O_CLOEXEC)
+        os.write(secret_write, secret)
+        os.close(secret_write)
+        read, write = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(read, False)
+        self.output = output.Reader(read, secret)
+        self._passed = [write, secret_read]
+        self._spawn_fds += self._passed
+
+    def take_spawn_fds(self) -> list[int]:
+        """The descriptors that go to the runner."""
+        return self._spawn_fds
+
+    def passed_on(self) -> None:
+        """The runner has its descriptors: close the copies that only it needs."""
+        for fd in self._passed:
+            os.close(fd)
+        self._passed = []
+
+    def born(self, pid: int, pidfd: int) -> None:
+        """It was forked."""
+        self.pid, self.pidfd = pid, pidfd
+        self._family = Family(pid)
+
+    # work
+    def hand(self, work: Work) -> bool:
+        """Hand over one attempt; False if the channel takes no more just now."""
+        try:
+            self.channel.send(encode(work))
+        except BlockingIOError:
+            return False
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it is ending: its end will say what became of this
+        return True
+
+    def receive(self) -> list[FromRunner]:
+        """Read what it said; empty if it is gone."""
+        messages: list[FromRunner] = []
+        with suppress(BlockingIOError, ConnectionResetError):
+            while len(messages) < RECEIVE_MOST and (data := self.channel.receive()):
+                messages.append(decode_from_runner(data))
+        return messages
+
+    def take_back(self) -> list[tuple[int, int]]:
+        """Take back what was handed over and not read yet, as (key, claim); whoever reads a packet owns it."""
+        taken: list[tuple[int, int]] = []
+        if self._theirs is None:
+            return taken
+        end = Channel(self._theirs, self._most)
+        with suppress(BlockingIOError):
+            # Not to wait is said for each call: the descriptor's own flag is shared with the runner.
+            while data := end.receive(socket.MSG_DONTWAIT):
+                work = decode_work(data)
+                taken.append((work.key, work.claim))
+        return taken
+
+    # stopping
+    def climb(self, rung: Rung, key: int, claim: int, reason: str) -> None:
+        """Stand on a rung of the ladder: ask this claim, terminate, or kill."""
+        if rung == "ask":
+            self.mark.ask(key, claim, reason)
+            self.signal(STOP_SIGNAL)
+        else:
+            self.signal(signal.SIGTERM if rung == "terminate" else signal.SIGKILL)
+
+    def signal(self, number: int) -> None:
+        """Send a signal, if it is alive."""
+        if self.pidfd is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, number)
+
+    def running(self) -> tuple[int, int, int] | None:
+        """Return (key, claim, nanoseconds of the monotonic clock when it began) of what runs now."""
+        return self.mark.running()
+
+    def retire(self) -> None:
+        """Let it end by itself when it has read what it was handed."""
+        with suppress(OSError):
+            self.channel.sock.shutdown(socket.SHUT_WR)
+
+    def memory(self, enough: int) -> int | None:
+        """Return the anonymous memory above its level when the task began, counted exactly above `enough` bytes."""
+        base = self.mark.base()
+        if base is None or self._family is None:
+            return None
+        return max(0, self._family.memory(base + enough) - base)
+
+    def close(self) -> None:
+        """Let go of everything that belonged to it."""
+        self.channel.close()
+        if self._theirs is not None:
+            self._theirs.close()
+            self._theirs = None
+        self.mark.close()
+        self._page.close()
+        os.close(self._page_fd)
+        self.passed_on()
+        if self.output is not None:
+            self.output.close()
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+            self.pidfd = None
+
+
+class Pool:
+    """A zygote and its runners. Not thread-safe: one loop owns it."""
+
+    def __init__(self, node: str, environment: Mapping[str, str] | None = None, cwd: str | None = None) -> None:
+        self.node = node
+        self._environment = _clean(os.environ if environment is None else environment)
+        self._environment[LABEL] = node
+        self._cwd = cwd
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: Channel | None = None
+        self._setup: Setup | None = None
+        self._epoll = select.epoll()
+        self._by_fd: dict[int, Runner] = {}
+        self.runners: dict[int, Runner] = {}
+        self._numbers = 0
+
+    def fileno(self) -> int:
+        """The descriptor to wait on."""
+        return self._epoll.fileno()
+
+    def start(self, setup: Setup, *, stdout: int | None = None, stderr: int | None = None) -> None:
+        """Start the zygote; `Prepared` follows. Raises `RunnerUnavailable`."""
+        ours, theirs = pair()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", BOOT, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=[theirs.fileno()],
+                env=self._environment,
+                cwd=self._cwd,
+                start_new_session=True,
+            )
+        except OSError as error:
+            ours.close()
+            raise RunnerUnavailable(f"no process could be started: {error}") from None
+        finally:
+            theirs.close()
+        self._setup = setup
+        self._control = Channel(ours, most=64 * 1024 * 1024)
+        self._epoll.register(ours, select.EPOLLIN)
+        path = "\0".join(os.path.abspath(place) if place == "" else place for place in sys.path)
+        self._tell(path.encode("utf-8", "surrogateescape"))
+        self._tell(encode(setup))
+
+    def _tell(self, data: bytes, fds: Iterable[int] = ()) -> None:
+        if self._control is not None:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self._control.send(data, list(fds))
+
+    def spawn(self) -> Runner:
+        """Ask for a runner; `Born` or `NotBorn` follows. Raises `RunnerUnavailable` if descriptors or memory run out."""
+        assert self._setup is not None
+        self._numbers += 1
+        try:
+            runner = Runner(self._numbers, 2 * self._setup.most_bytes, capture=not self._setup.perform)
+        except OSError as error:
+            raise RunnerUnavailable(f"no runner could be started: {error}") from None
+        self.runners[runner.number] = runner
+        self._tell(encode(Spawn(runner.number)), runner.take_spawn_fds())
+        runner.passed_on()
+        return runner
+
+    # events
+    def events(self, timeout: float = 0.0) -> list[ports.RunnerEvent]:
+        """Read what has happened, after waiting for at most `timeout` seconds for something to happen."""
+        events: list[ports.RunnerEvent] = []
+        zygote: list[ports.RunnerEvent] = []
+        for fd, _ in self._epoll.poll(timeout):
+            runner = self._by_fd.get(fd)
+            if runner is not None:
+                self._hear(runner, events)
+                if fd == runner.pidfd:
+                    self._unwatch(runner)  # it has ended: the zygote will say how
+            elif self._control is not None and fd == self._control.fileno():
+                zygote = self._hear_zygote()
+        return events + zygote
+
+    def _hear(self, runner: Runner, events: list[ports.RunnerEvent]) -> None:
+        """First the messages, then what was printed before they were sent; told in the other order."""
+        messages = runner.receive()
+        if runner.output is not None:
+            events.extend(ports.Printed(runner, data, owner) for data, owner in runner.output.read())
+        if messages:
+            events.append(ports.Told(runner, messages))
+
+    def _hear_zygote(self) -> list[ports.RunnerEvent]:
+        assert self._control is not None
+        try:
+            data, fds = self._control.receive_fds()
+        except ConnectionResetError:
+            data, fds = b"", []
+        if not data:
+            return self._lost()
+        message = decode_from_zygote(data)
+        match message:
+            case Ready():
+                return [ports.Prepared(message.problems, message.threads)]
+            case Spawned(number, pid):
+                runner = self.runners[number]
+                runner.born(pid, fds[0])
+                self._watch(runner)
+                return [ports.Born(runner)]
+            case NotSpawned(number, reason):
+                runner = self.runners.pop(number)
+                return [ports.NotBorn(runner, reason)]
+            case Gone(number, by_signal, exit_code):
+                return self._gone(self.runners.pop(number), by_signal, exit_code)
+
+    def _gone(self, runner: Runner, by_signal: int | None, exit_code: int | None) -> list[ports.RunnerEvent]:
+        """Hear a runner's last words, then tell its end."""
+        events: list[ports.RunnerEvent] = []
+        self._unwatch(runner)
+        while messages := runner.receive():
+            events.append(ports.Told(runner, messages))
+        if runner.output is not None:
+            events[:0] = [ports.Printed(runner, data, owner) for data, owner in runner.output.read()]
+        return [*events, ports.Ended(runner, by_signal, exit_code)]
+
+    def _lost(self) -> list[ports.RunnerEvent]:
+        """The zygote is gone; the kernel kills its runners, and their strays are found by their label."""
+        events: list[ports.RunnerEvent] = []
+        self._end_zygote()
+        for number in list(self.runners):
+            events += self._gone(self.runners.pop(number), signal.SIGKILL, None)
+        return [*events, ports.Lost()]
+
+    def _watch(self, runner: Runner) -> None:
+        fds = [runner.channel.fileno(), runner.output.fd if runner.output is not None else None, runner.pidfd]
+        for fd in fds:
+            if fd is not None:
+                self._by_fd[fd] = runner
+                self._epoll.register(fd, select.EPOLLIN)
+
+    def _unwatch(self, runner: Runner) -> None:
+        for fd in [fd for fd, watched in self._by_fd.items() if watched is runner]:
+            del self._by_fd[fd]
+            self._epoll.unregister(fd)
+
+    def _end_zygote(self) -> None:
+        """Let the zygote end, which ends all it has forked; where it could not, find what is left by the label."""
+        if self._control is not None:
+            self._epoll.unregister(self._control)
+            self._control.close()
+            self._control = None
+        if self._process is not None and self._process.wait() != 0:
+            kill_strays(self.node)
+        self._process = None
+
+    def sweep(self, node: str) -> int:
+        """Kill what a dead node's tasks left behind; return how many processes that were."""
+        return kill_strays(node)
+
+    def close(self) -> None:
+        """End the zygote and with it every runner and whatever they started; returns when all are gone."""
+        self._end_zygote()
+        for runner in self.runners.values():
+            self._unwatch(runner)
+            runner.close()
+        self.runners.clear()
+        self._epoll.close()
+
+
+def kill_strays(node: str, seconds: float = 1.0) -> int:
+    """Kill all processes that carry a node's label, and wait until they are gone; return how many there were."""
+    until = time.monotonic() + seconds
+    killed: set[int] = set()
+    while (strays := [pid for pid in labelled(node) if pid != os.getpid()]) and time.monotonic() < until:
+        for pid in strays:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        killed.update(strays)
+        time.sleep(0.001)
+    return len(killed)
+
+
+def _clean(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith("DULY_")}
+

@@ -1,0 +1,238 @@
+"""A zygote: a small single-threaded process that imports the user's code once and forks runners from itself.
+
+It holds no store, secret or socket but its control channel. It inherits the orphans of its runners and kills them: a child
+that it did not fork is what some task left behind. When its supervisor is gone it kills everything and ends.
+"""
+
+from __future__ import annotations
+
+import gc
+import mmap
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import NoReturn
+
+from duly.errors import ErrorData, TargetNotFound
+from duly.runner import failures, output
+from duly.runner.channel import Channel
+from duly.runner.child import Child, Handler, serve
+from duly.runner.context import HERE
+from duly.runner.linux import become_subreaper, children_of, die_with_parent
+from duly.wire.runner import (
+    Gone,
+    Mark,
+    NotSpawned,
+    Problem,
+    Ready,
+    Setup,
+    Spawn,
+    Spawned,
+    decode_to_zygote,
+    encode,
+)
+
+SWEEP_SECONDS = 0.5
+"""How long a sweep waits for killed strays; one that the kernel will not let die is left to the next."""
+
+
+class Zygote:
+    """The loop of the zygote's process."""
+
+    def __init__(self, control: Channel) -> None:
+        self._control = control
+        self._runners: dict[int, int] = {}
+        self._handlers: dict[int, Handler] = {}
+        self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def run(self) -> None:
+        """Serve until the supervisor closes the control channel."""
+        HERE.inside = True
+        become_subreaper()
+        die_with_parent()
+        setup = decode_to_zygote(self._control.receive())
+        assert isinstance(setup, Setup)
+        self._setup = setup
+        self._control.send(encode(self._prepare()))
+        die_with_parent(0)  # from now on the channel's end says it, and leaves time to sweep
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+        self._serve()
+        self._end_everything()
+
+    def _prepare(self) -> Ready:
+        problems: list[Problem] = []
+        threads: list[str] = []
+        if self._setup.preload:
+            for index, target in enumerate(self._setup.targets):
+                problem = self._load(index)
+                if problem is not None:
+                    problems.append(problem)
+                if threading.active_count() > 1 and not threads:
+                    threads.append(target.module or target.file or "")
+        gc.collect()
+        gc.freeze()
+        return Ready(problems=problems, threads=threads)
+
+    def _load(self, index: int) -> Problem | None:
+        try:
+            self._handlers[index] = Handler(self._setup.targets[index])
+        except TargetNotFound as error:
+            return Problem(index, ErrorData(type="TargetNotFound", message=str(error)), found=False)
+        except BaseException as error:  # noqa: BLE001 - an import runs user code, which may raise anything
+            return Problem(index, failures.describe(error))
+        return None
+
+    # spawning
+    def _serve(self) -> None:
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(self._woken, select.POLLIN)
+        while True:
+            ready = {fd for fd, _ in poll.poll()}
+            if self._woken in ready:
+                self._reap()
+            if self._control.fileno() in ready:
+                data, fds = self._control.receive_fds()
+                if not data:
+                    return
+                message = decode_to_zygote(data)
+                assert isinstance(message, Spawn)
+                self._spawn(message.number, fds)
+
+    def _spawn(self, number: int, fds: list[int]) -> None:
+        parent = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._control.send(encode(NotSpawned(number, error.strerror or str(error))))
+        else:
+            if pid == 0:
+                self._become_runner(parent, fds)
+            self._runners[pid] = number
+            pidfd = os.pidfd_open(pid)
+            self._control.send(encode(Spawned(number, pid)), [pidfd])
+            os.close(pidfd)
+        for fd in fds:
+            os.close(fd)
+
+    def _become_runner(self, parent: int, fds: list[int]) -> NoReturn:
+        """The child's side of the fork; never returns."""
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.setsid()
+            die_with_parent()
+            if os.getppid() != parent:
+                os._exit(1)
+            become_subreaper()
+            for own in (self._control.fileno(), self._woken, self._wake):
+                os.close(own)
+            code = serve(lambda: self._run_child(fds))
+        except BaseException as error:  # noqa: BLE001 - the last line of a process
+            with suppress(BaseException):
+                sys.stderr.write(failures.describe(error).traceback)
+                output.flush()
+        finally:
+            os._exit(code)
+
+    def _run_child(self, fds: list[int]) -> None:
+        channel_fd, page_fd = fds[:2]
+        page = mmap.mmap(page_fd, Mark.SIZE)
+        os.close(page_fd)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+        channel = Channel(socket.socket(fileno=channel_fd), most=2 * self._setup.most_bytes)
+        writer = None
+        if not self._setup.perform:
+            pipe_fd, secret_fd = fds[2:4]
+            secret = os.read(secret_fd, output.SECRET_BYTES)
+            for fd in (1, 2):
+                os.dup2(pipe_fd, fd)
+            os.close(pipe_fd)
+            os.close(secret_fd)
+            writer = output.Writer(secret)
+        else:
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(AttributeError, ValueError):
+                    stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        Child(self._setup, self._handlers, channel, Mark(memoryview(page))).run(writer)
+
+    # reaping
+    def _reap(self) -> None:
+        """Reap what has ended, kill what it left behind, and tell."""
+        with suppress(BlockingIOError):
+            while os.read(self._woken, 4096):
+                pass
+        ended: list[tuple[int, int | None, int | None]] = []
+        while (found := _ended_child()) is not None:
+            number = self._runners.pop(found.si_pid, None)
+            if number is not None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(found.si_pid, signal.SIGKILL)  # its group, while its id cannot be another's
+                killed = found.si_code != os.CLD_EXITED
+                ended.append((number, found.si_status if killed else None, None if killed else found.si_status))
+            with suppress(ChildProcessError):
+                os.waitpid(found.si_pid, 0)
+        if not ended:
+            return
+        strays = self._sweep()
+        for number, by_signal, exit_code in ended:
+            self._control.send(encode(Gone(number, by_signal, exit_code, strays)))
+            strays = 0
+
+    def _sweep(self) -> int:
+        """Kill and reap the children that were not forked here, and in turn their orphans; return how many."""
+        until = time.monotonic() + SWEEP_SECONDS
+        killed: set[int] = set()
+        while strays := [pid for pid in children_of(os.getpid()) if pid not in self._runners]:
+            for pid in strays:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            killed.update(strays)
+            self._reap_strays(strays, until)
+            if time.monotonic() > until:
+                break
+        return len(killed)
+
+    def _reap_strays(self, strays: list[int], until: float) -> None:
+        waiting = set(strays)
+        while waiting and time.monotonic() < until:
+            for pid in list(waiting):
+                with suppress(ChildProcessError):
+                    if os.waitpid(pid, os.WNOHANG) == (0, 0):
+                        continue
+                waiting.discard(pid)
+            if waiting:
+                time.sleep(0.0005)
+
+    def _end_everything(self) -> None:
+        """The supervisor is gone: leave nothing behind."""
+        for pid in list(self._runners):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+        self._runners.clear()
+        self._sweep()
+
+
+def _ended_child() -> os.waitid_result | None:
+    """Return a child that has ended and is not reaped yet, if there is one."""
+    try:
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+
+
+def main(fd: int) -> None:
+    """Be the zygote at the other end of this control channel."""
+    control = Channel(socket.socket(fileno=fd), most=64 * 1024 * 1024)
+    Zygote(control).run()

@@ -1,0 +1,161 @@
+"""Opening one SQLite file so that its promises hold, and duly's words for what SQLite may answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import apsw
+
+from duly.errors import (
+    StoreBusy,
+    StoreDamaged,
+    StoreError,
+    StoreForeign,
+    StoreFull,
+    StoreReadOnly,
+    StoreTooNew,
+    StoreUnavailable,
+)
+from duly.store.migrations import Migration
+
+APPLICATION_ID = 0x64756C79
+"""Written into the file's header: "duly"."""
+
+OLDEST_SQLITE = 3_051_003
+"""Versions before this one can corrupt a database in WAL mode (the WAL-reset bug), but for two maintained branches."""
+
+_MENDED_BRANCHES = {3_050: 3_050_007, 3_044: 3_044_006}
+BUSY_MS = 10_000
+
+_PRAGMAS = {
+    "journal_mode": "wal",
+    "synchronous": 2,
+    "wal_autocheckpoint": 0,
+    "foreign_keys": 0,
+    "temp_store": 2,
+    "cache_size": -65536,
+    "mmap_size": 0,
+}
+_OF_MEMORY = {"journal_mode": "memory", "mmap_size": None, "wal_autocheckpoint": None}
+
+
+def is_safe(version: int) -> bool:
+    """Whether a SQLite of this version number (3051003 for 3.51.3) is free of the WAL-reset bug.
+
+    >>> is_safe(3_040_001), is_safe(3_051_003), is_safe(3_050_007), is_safe(3_006_000)
+    (False, True, True, False)
+    """
+    return version >= OLDEST_SQLITE or version >= _MENDED_BRANCHES.get(version // 1000, version + 1)
+
+
+@contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Turn the driver's exceptions into duly's, each with its cause and its cure."""
+    try:
+        yield
+    except (apsw.BusyError, apsw.LockedError) as error:
+        raise StoreBusy(f"{path}: another process has held the write lock for more than 10 s ({error})") from error
+    except apsw.FullError as error:
+        raise StoreFull(f"{path}: no space left on the disk; make room, then it goes on ({error})") from error
+    except (apsw.ReadOnlyError, apsw.PermissionsError, apsw.AuthError) as error:
+        raise StoreReadOnly(f"{path}: may not be written; check the owner and mode of the file and its folder ({error})") from error
+    except apsw.NotADBError as error:
+        raise StoreForeign(f"{path}: is not an SQLite database") from error
+    except apsw.CorruptError as error:
+        raise StoreDamaged(f"{path}: is damaged ({error}); restore a backup, or salvage it by `sqlite3 {path} .recover`") from error
+    except (apsw.CantOpenError, apsw.IOError) as error:
+        raise StoreUnavailable(f"{path}: cannot be used; check its disk and folder ({error})") from error
+    except apsw.Error as error:
+        raise StoreError(f"{path}: {type(error).__name__}: {error}") from error
+
+
+def open_connection(path: str) -> apsw.Connection:
+    """Open a file (made, for its owner alone, if there is none) or `:memory:`, with every setting read back."""
+    if not is_safe(apsw.SQLITE_VERSION_NUMBER):
+        raise StoreUnavailable(
+            f"SQLite {apsw.sqlite_lib_version()} can corrupt a database that several processes write (the WAL-reset bug, "
+            "sqlite.org/wal.html#walresetbug); install apsw >= 3.51.3"
+        )
+    if path != ":memory:":
+        _make_private(path)
+    with translated(path):
+        connection = apsw.Connection(path)
+        try:
+            _refuse_foreign(connection, path)
+            _configure(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _make_private(path: str) -> None:
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        if not os.path.isfile(path):
+            raise StoreForeign(f"{path}: is not a file") from None
+        if not os.access(path, os.W_OK):
+            raise StoreReadOnly(f"{path}: may not be written; check the owner and mode of the file") from None
+    except FileNotFoundError:
+        raise StoreUnavailable(f"{path}: there is no folder {os.path.dirname(os.path.abspath(path))}") from None
+    except PermissionError:
+        raise StoreReadOnly(f"{path}: a file may not be made in that folder") from None
+    except OSError as error:
+        raise StoreUnavailable(f"{path}: {error.strerror}") from None
+
+
+def _refuse_foreign(connection: apsw.Connection, path: str) -> None:
+    connection.set_busy_timeout(BUSY_MS)
+    (found,) = connection.execute("pragma application_id").fetchone()
+    (tables,) = connection.execute("select count(*) from sqlite_schema").fetchone()
+    if found != APPLICATION_ID and tables:
+        raise StoreForeign(f"{path}: is an SQLite database of another program; give duly a file of its own")
+
+
+def _configure(connection: apsw.Connection, path: str) -> None:
+    wanted = {**_PRAGMAS, **(_OF_MEMORY if path == ":memory:" else {})}
+    for pragma, value in wanted.items():
+        if value is None:
+            continue
+        connection.execute(f"pragma {pragma} = {value}").fetchall()
+        (got,) = connection.execute(f"pragma {pragma}").fetchone() or (None,)
+        if got != value:
+            raise StoreUnavailable(f"{path}: SQLite refuses {pragma} = {value} and keeps {got}")
+
+
+def migrate(connection: apsw.Connection, path: str, steps: list[Migration], now: int) -> None:
+    """Bring the schema to the newest step, all in one transaction; refuse what a newer duly has contracted."""
+    with translated(path):
+        applied = _applied(connection)
+        known = {step.number for step in steps}
+        for number, kind, name in applied:
+            if number not in known and kind == "contract":
+                raise StoreTooNew(f"{path}: was changed by a newer duly ({number:04}_{name}); install that one here")
+        done = {number for number, _, _ in applied}
+        todo = [step for step in steps if step.number not in done]
+        if not todo:
+            return
+        connection.execute("begin immediate")
+        try:
+            done = {number for number, _, _ in _applied(connection)}
+            for step in (step for step in todo if step.number not in done):
+                connection.execute(step.sql)
+                connection.execute(
+                    "insert into migration (number, kind, name, applied_at) values (?, ?, ?, ?)",
+                    (step.number, step.kind, step.name, now),
+                )
+            connection.execute(f"pragma application_id = {APPLICATION_ID}")
+            connection.execute("commit")
+        except BaseException:
+            with suppress(apsw.Error):
+                connection.execute("rollback")
+            raise
+
+
+def _applied(connection: apsw.Connection) -> list[tuple[int, str, str]]:
+    if not connection.execute("select 1 from sqlite_schema where name = 'migration'").fetchone():
+        return []
+    return connection.execute("select number, kind, name from migration order by number").fetchall()

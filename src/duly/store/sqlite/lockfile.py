@@ -1,0 +1,145 @@
+"""The side file `<database>-duly`: who lives, and whose turn it is to write.
+
+Each node holds the record lock (fcntl) of one byte for as long as its process lives; whoever finds it free knows that the
+node is dead, without pids and without time. Byte 0 is the gate: writers of different processes pass it one at a time, in the
+order of the kernel's queue, where SQLite's own busy handler would let the unlucky starve.
+
+Record locks belong to a process, not to a descriptor: the holder itself sees its own as free, and closing any descriptor of
+the file drops them all. So a process has one `LockFile` per file, the only module-level state of duly, made anew after a
+fork. And as a blocked lock cannot be interrupted, a helper thread waits for the gate; one that comes too late is given back.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import queue
+import struct
+import threading
+from contextlib import suppress
+
+GATE = 0
+NODES = 1_000
+"""Byte of node number 0."""
+
+_FLOCK = struct.Struct("hhqqi4x")
+
+_open: dict[str, LockFile] = {}
+_lock = threading.Lock()
+
+
+class LockFile:
+    """This process's hold on one side file; got by `hold`, shared, and let go of by `release`."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.pid = os.getpid()
+        self.users = 0
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._own: set[int] = set()
+        self._turn = threading.Lock()
+        self._wanted: queue.SimpleQueue[_Waiter | None] = queue.SimpleQueue()
+        self._helper: threading.Thread | None = None
+
+    # nodes
+    def live(self, node: int) -> bool:
+        """Take a node's byte; False if another process has it."""
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, NODES + node)
+        except OSError:
+            return False
+        self._own.add(node)
+        return True
+
+    def die(self, node: int) -> None:
+        """Give a node's byte back."""
+        self._own.discard(node)
+        fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, NODES + node)
+
+    def lives(self, node: int) -> bool:
+        """Whether anybody holds a node's byte."""
+        if node in self._own:
+            return True
+        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, NODES + node, 1, 0)
+        answer = fcntl.fcntl(self._fd, fcntl.F_GETLK, asked)
+        return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
+
+    # the gate
+    def enter(self, seconds: float) -> bool:
+        """Wait for the gate, but not for ever; False if it is still another's. After True, `leave` follows."""
+        if not self._turn.acquire(timeout=seconds):
+            return False
+        with suppress(OSError):
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, GATE)
+            return True
+        if self._ask_helper().wait(seconds):
+            return True
+        self._turn.release()
+        return False
+
+    def leave(self) -> None:
+        """Let the next one in."""
+        fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, GATE)
+        self._turn.release()
+
+    def _ask_helper(self) -> _Waiter:
+        if self._helper is None:
+            self._helper = threading.Thread(target=self._help, name="duly-gate", daemon=True)
+            self._helper.start()
+        waiter = _Waiter()
+        self._wanted.put(waiter)
+        return waiter
+
+    def _help(self) -> None:
+        while (waiter := self._wanted.get()) is not None:
+            with suppress(OSError):
+                fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, GATE)
+                if not waiter.give():
+                    fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, GATE)
+
+    def close(self) -> None:
+        """Drop every lock of this process on the file."""
+        self._wanted.put(None)
+        os.close(self._fd)
+
+
+class _Waiter:
+    """One wait for the gate: either its taker has it in the end, or nobody."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._came = threading.Event()
+        self._gone = False
+
+    def wait(self, seconds: float) -> bool:
+        if self._came.wait(seconds):
+            return True
+        with self._lock:
+            self._gone = not self._came.is_set()
+            return not self._gone
+
+    def give(self) -> bool:
+        with self._lock:
+            if not self._gone:
+                self._came.set()
+            return not self._gone
+
+
+def hold(database: str) -> LockFile:
+    """Return this process's lock file of a database; each `hold` is followed by one `release`."""
+    path = os.path.realpath(database) + "-duly"
+    with _lock:
+        found = _open.get(path)
+        if found is None or found.pid != os.getpid():
+            found = _open[path] = LockFile(path)
+        found.users += 1
+        return found
+
+
+def release(lockfile: LockFile) -> None:
+    """Let go of a lock file; the last one to do so closes it."""
+    with _lock:
+        lockfile.users -= 1
+        if lockfile.users == 0 and lockfile.pid == os.getpid():
+            del _open[lockfile.path]
+            lockfile.close()

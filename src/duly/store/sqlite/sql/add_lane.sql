@@ -1,0 +1,2 @@
+-- Adds a lane.
+insert into lane (queue, action, version) values (:queue, :action, :version) on conflict do nothing

@@ -1,0 +1,2 @@
+-- Where nodes can be rung.
+select bell from node where number is not :node

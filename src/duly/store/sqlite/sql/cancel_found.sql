@@ -1,0 +1,6 @@
+-- How the tasks that are to be cancelled stand.
+-- rows: CancelAsked
+select
+    task.key, task.id, task.state, task.verdict, task.owed is not null,
+    task.claim, task.attempt, task.seq, task.bell, c.value ->> @reason
+from json_each(:cancels) as c join task on task.id = c.value ->> @id

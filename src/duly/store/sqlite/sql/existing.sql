@@ -1,0 +1,3 @@
+-- Tells which of these tasks were stored before.
+-- rows: Submission
+select task.id from json_each(:submits) as s join task on task.id = s.value ->> @id where task.submitted < :now

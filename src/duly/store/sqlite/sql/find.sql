@@ -1,0 +1,6 @@
+-- Reads tasks by id, in the order of TaskRow.
+select
+    key, id, queue, action, version, state, verdict, cause, reason, band, attempt, deaths, losses, suspect,
+    submitted, run_at, started_at, ended_at, seq, options, payload, origin, info, value, error
+from task join lane on lane.number = task.lane
+where id in (select value from json_each(:ids))

@@ -1,0 +1,2 @@
+-- Strikes a node off.
+delete from node where number = :node

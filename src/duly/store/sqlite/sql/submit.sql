@@ -1,0 +1,18 @@
+-- Stores tasks; one that is known already is left as it is.
+-- rows: Submission
+insert into task (id, lane, state, band, rank, submitted, run_at, options, payload, origin, bell)
+select
+    s.value ->> @id,
+    s.value ->> @lane,
+    s.value ->> @state,
+    s.value ->> @band,
+    (s.value ->> @base) + (s.value ->> @sign) * max(:now + s.key, s.value ->> @floor),
+    :now + s.key,
+    s.value ->> @run_at,
+    s.value ->> @options,
+    s.value ->> @payload,
+    s.value ->> @origin,
+    s.value ->> @bell
+from json_each(:submits) as s
+where true
+on conflict (id) do nothing

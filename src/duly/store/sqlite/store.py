@@ -1,0 +1,354 @@
+"""The store port on SQLite."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import apsw
+import msgspec
+
+from duly.core.lifecycle import CANCEL, cancelled_from
+from duly.core.task import ENDED, Change, Held
+from duly.errors import StoreDamaged, StoreUnavailable
+from duly.ports import (
+    Asked,
+    CancelAsked,
+    EventRow,
+    Filter,
+    Finding,
+    Lane,
+    Miss,
+    Next,
+    NodeRow,
+    Rejection,
+    Reply,
+    Request,
+    Submission,
+    TaskRow,
+    Want,
+)
+from duly.store import migrations, queries
+from duly.store.sqlite import lockfile
+from duly.store.sqlite.bell import Ringer
+from duly.store.sqlite.checkpoint import Checkpointer
+from duly.store.sqlite.connection import migrate, open_connection, translated
+
+PACKAGE = "duly.store.sqlite"
+STRUCTS: dict[str, type[msgspec.Struct]] = {
+    "Change": Change,
+    "Submission": Submission,
+    "CancelAsked": CancelAsked,
+    "Rejection": Rejection,
+}
+GATE_SECONDS = 1.0
+"""How long a writer waits for its turn before it tries without."""
+
+_NEWEST = 1 << 62
+_encode = msgspec.json.encode
+_plan = _encode(CANCEL).decode()
+_keys = msgspec.json.Decoder(list[int]).decode
+_held = msgspec.json.Decoder(list[Held]).decode
+
+
+def wall_clock() -> int:
+    """Return the time in microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+class SqliteStore:
+    """One connection to one file (or `:memory:`), used by one thread."""
+
+    def __init__(self, path: str, clock: Callable[[], int] = wall_clock) -> None:
+        self.path = path
+        self._clock = clock
+        self._sql: dict[str, str] = {}
+        self._connection: apsw.Connection | None = None
+        self._lockfile: lockfile.LockFile | None = None
+        self._checkpointer: Checkpointer | None = None
+        self._ringer: Ringer | None = None
+        self._seen = -1
+
+    # opening
+    def open(self) -> None:
+        """Open the file, made new or migrated if need be."""
+        self._sql = queries.load(PACKAGE, STRUCTS)
+        self._connection = open_connection(self.path)
+        try:
+            migrate(self._connection, self.path, migrations.load(PACKAGE), self._clock())
+            self._ringer = Ringer()
+            if self.path != ":memory:":
+                self._lockfile = lockfile.hold(self.path)
+                self._checkpointer = Checkpointer(self.path, self._connection)
+        except OSError as error:
+            self.close()
+            raise StoreUnavailable(f"{self.path}-duly: {error.strerror}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the file; safe to call twice."""
+        if self._checkpointer is not None:
+            self._checkpointer.close()
+            self._checkpointer = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._lockfile is not None:
+            lockfile.release(self._lockfile)
+            self._lockfile = None
+        if self._ringer is not None:
+            self._ringer.close()
+            self._ringer = None
+
+    def _run(self, query: str, /, **bindings: Any) -> apsw.Cursor:
+        assert self._connection is not None, "the store is not open"
+        return self._connection.execute(self._sql[query], bindings)
+
+    def _rows(self, query: str, /, **bindings: Any) -> list[Any]:
+        with translated(self.path):
+            return self._run(query, **bindings).fetchall()
+
+    # writing
+    @contextmanager
+    def _gate(self) -> Iterator[None]:
+        """Wait for the turn to write; after a while go on without, SQLite's own lock still holds."""
+        entered = self._lockfile is not None and self._lockfile.enter(GATE_SECONDS)
+        try:
+            yield
+            if entered and self._checkpointer is not None:
+                self._checkpointer.after_commit()
+        finally:
+            if entered and self._lockfile is not None:
+                self._lockfile.leave()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[apsw.Connection]:
+        """Hold the write lock; commit at the end, or roll back what raised."""
+        assert self._connection is not None, "the store is not open"
+        with translated(self.path), self._gate():
+            self._connection.execute("begin immediate")
+            try:
+                yield self._connection
+                if self._connection.in_transaction:
+                    self._connection.execute("commit")
+            except BaseException:
+                self._roll_back()
+                raise
+
+    def _roll_back(self) -> None:
+        if self._connection is not None and self._connection.in_transaction:
+            with suppress(apsw.Error):
+                self._connection.execute("rollback")
+
+    def exchange(self, request: Request) -> Reply:
+        """Do all of the request in one transaction, or nothing of it."""
+        texts = [_text(part) for part in (request.changes, request.rejections, request.cancels, request.submits)]
+        changes, rejections, cancels, submits = texts
+        reply = Reply(now=0)
+        ring = set(request.ring)
+        with self._transaction() as connection:
+            before = connection.total_changes()
+            reply.now = self._now(request)
+            if changes:
+                self._change(request.changes, changes, reply)
+            if rejections:
+                self._run("reject", rejections=rejections)
+                self._run("rejected", rejections=rejections)
+            if cancels:
+                self._cancel(cancels, reply, ring)
+            if submits:
+                self._submit(request.submits, submits, reply)
+            if request.node is not None:
+                self._serve(request.node, request.want, reply)
+            if submits or cancels:
+                ring.update(bell for (bell,) in self._run("bells", node=request.node))
+            reply.counted = self._counted(request, reply, wrote=connection.total_changes() > before)
+        if reply.done and self._ringer is not None:
+            self._ringer.ring(ring)
+        return reply
+
+    def _now(self, request: Request) -> int:
+        """The time of this transaction; later than any that a task was stored at, if one is to be stored."""
+        now = self._clock()
+        if not request.submits:
+            return now
+        last = self._run("last_submitted").fetchone()
+        return max(now, last[0] + 1) if last else now
+
+    def _change(self, changes: list[Change], text: str, reply: Reply) -> None:
+        """Apply the changes that hit; the others are looked for only where the count says that there are any."""
+        assert self._connection is not None
+        self._run("change", changes=text)
+        if self._connection.changes() != len(changes):
+            self._connection.execute("rollback")
+            self._connection.execute("begin immediate")
+            missed = {row[0]: Miss(*row[1:]) for row in self._run("misses", changes=text)}
+            reply.misses = list(missed.values())
+            text = _text([change for place, change in enumerate(changes) if place not in missed])
+            if not text:
+                return
+            self._run("change", changes=text)
+        self._run("history", changes=text)
+
+    def _cancel(self, cancels: str, reply: Reply, ring: set[str]) -> None:
+        """Cancel by the plan; whoever holds or waits for what is cancelled is rung."""
+        events = []
+        for key, task_id, state, verdict, owed, claim, attempt, seq, bell, reason in self._run(
+            "cancel_found", cancels=cancels
+        ).fetchall():
+            step = cancelled_from(state, verdict, owed=bool(owed))
+            if step is None:
+                reply.answers[task_id] = "ended" if state in ENDED else "asked"
+                continue
+            reply.answers[task_id] = step.answer
+            events.append([key, seq + 1, claim, attempt, _text([[step.event, reply.now, {"reason": reason}]])])
+            ring.add(bell)
+        if events:
+            self._run("cancel", cancels=cancels, plan=_plan, now=reply.now)
+            self._run("event", rows=_text(events))
+
+    def _submit(self, submits: list[Submission], text: str, reply: Reply) -> None:
+        assert self._connection is not None
+        self._run("submit", submits=text, now=reply.now)
+        existing: set[str] = set()
+        if self._connection.changes() != len(submits):
+            existing = {task_id for (task_id,) in self._run("existing", submits=text, now=reply.now)}
+        for submission in submits:
+            reply.answers[submission.id] = "existing" if submission.id in existing else "created"
+
+    def _serve(self, node: int, want: Want | None, reply: Reply) -> None:
+        """What only a node asks for: what is due, its claims, whom it is to stop, and when to look again."""
+        self._run("due", now=reply.now)
+        if want is not None:
+            reply.claims = self._claim(node, want)
+        reply.asked = [Asked(*row) for row in self._run("asked", node=node)]
+        row = self._run("next").fetchone()
+        reply.next = Next(row[0], row[1], "due") if row else None
+        (reply.lanes_version,) = self._run("lanes_version").fetchone() or (0,)
+
+    def _claim(self, node: int, want: Want) -> list[Held]:
+        query = "choose_suspect" if want.suspect else "choose"
+        most = 1 if want.suspect else want.free + want.beyond
+        if most <= 0 or not want.lanes:
+            return []
+        row = self._run(query, lanes=_encode(want.lanes).decode(), most=most).fetchone()
+        claims = _held(row[1]) if row else []
+        if not claims:
+            return []
+        keys = row[0]
+        wanted = [held for place, held in enumerate(claims) if want.takes(place, held)]
+        if len(wanted) < len(claims):
+            keys = _encode([held.key for held in wanted]).decode()
+        self._run("claim", node=node, keys=keys)
+        return wanted
+
+    def _counted(self, request: Request, reply: Reply, *, wrote: bool) -> bool:
+        """Count a node's exchange if anything was written; what wrote nothing is not committed."""
+        assert self._connection is not None
+        if not wrote:
+            self._connection.execute("rollback")
+            return False
+        if request.node is None:
+            return False
+        self._run("exchange", node=request.node, number=request.number)
+        if self._connection.changes() != 1:
+            self._connection.execute("rollback")
+            reply.done = False
+        return reply.done
+
+    # reading
+    def lanes(self, wanted: Sequence[tuple[str, str, int]] = ()) -> list[Lane]:
+        """Return all lanes, after adding those wanted."""
+        if wanted:
+            with self._transaction():
+                for queue, action, version in wanted:
+                    self._run("add_lane", queue=queue, action=action, version=version)
+        return [Lane(*row) for row in self._rows("lanes")]
+
+    def find(self, ids: Sequence[str]) -> list[TaskRow]:
+        """Return the tasks with these ids, in no order; unknown ones are left out."""
+        return [TaskRow(*row) for row in self._rows("find", ids=_encode(ids).decode())]
+
+    def ended(self, ids: Sequence[str]) -> list[str]:
+        """Return which of these tasks have ended, or are unknown."""
+        return [task_id for (task_id,) in self._rows("ended", ids=_encode(ids).decode())]
+
+    def tasks(self, wanted: Filter, by: str, after: tuple[int, int] | None, most: int) -> list[TaskRow]:
+        """Return a page of tasks, `newest` first or by `date`."""
+        states = None if wanted.states is None else _encode(wanted.states).decode()
+        bindings = {**wanted._asdict(), "states": states, "most": most}
+        if by == "date":
+            at, key = after or (-_NEWEST, 0)
+            return [TaskRow(*row) for row in self._rows("tasks_date", at=at, key=key, **bindings)]
+        key = after[1] if after else _NEWEST
+        return [TaskRow(*row) for row in self._rows("tasks_newest", key=key, **bindings)]
+
+    def events(self, task_id: str, after: int, most: int) -> list[EventRow]:
+        """Return runs of a task's events that hold some numbered above `after`, in order."""
+        return [EventRow(*row) for row in self._rows("events", id=task_id, after=after, most=most)]
+
+    def changed(self) -> bool:
+        """Whether another connection has written since this was last asked."""
+        assert self._connection is not None
+        with translated(self.path):
+            version = self._connection.data_version()
+        seen, self._seen = self._seen, version
+        return version != seen
+
+    # nodes
+    def enlist(self, name: str, bell: str, label: str) -> int:
+        """Make this process a node; its byte of the side file is taken before anybody can see it."""
+        with self._transaction():
+            (number,) = self._run("next_node").fetchone() or (1,)
+            if self._lockfile is not None and not self._lockfile.live(number):
+                raise StoreDamaged(f"{self.path}-duly: the byte of a node that is not enlisted is held")
+            self._run("enlist", number=number, name=name, bell=bell, label=label, now=self._clock())
+        return int(number)
+
+    def nodes(self) -> list[NodeRow]:
+        """Return all nodes that are enlisted."""
+        return [NodeRow(*row) for row in self._rows("nodes")]
+
+    def dead(self) -> list[NodeRow]:
+        """Return the nodes whose byte nobody holds."""
+        if self._lockfile is None:
+            return []
+        return [node for node in self.nodes() if not self._lockfile.lives(node.number)]
+
+    def held(self, node: int, most: int) -> list[Held]:
+        """Return tasks that a node holds, without their payloads."""
+        rows = self._rows("held", node=node, most=most)
+        return _held(rows[0][0]) if rows else []
+
+    def leave(self, node: int) -> None:
+        """Strike a node off."""
+        with self._transaction():
+            self._run("leave", node=node)
+        if self._lockfile is not None:
+            self._lockfile.die(node)
+
+    def examine(self) -> list[Finding]:
+        """Look at the file's health; reads all of it."""
+        damages = [text for (text,) in self._query("pragma integrity_check")]
+        sound = damages == ["ok"]
+        with translated(self.path):
+            size = os.path.getsize(self.path) if self.path != ":memory:" else 0
+        return [
+            Finding("sqlite", ok=True, text=f"SQLite {apsw.sqlite_lib_version()} (bundled with apsw), free of the WAL-reset bug"),
+            Finding("integrity", ok=sound, text="integrity check passed" if sound else "; ".join(damages[:5])),
+            Finding("size", ok=True, text=f"{size / 2**20:,.1f} MiB in {self.path}"),
+        ]
+
+    def _query(self, sql: str) -> list[Any]:
+        assert self._connection is not None
+        with translated(self.path):
+            return self._connection.execute(sql).fetchall()
+
+
+def _text(rows: Sequence[Any]) -> str:
+    return _encode(rows).decode() if rows else ""

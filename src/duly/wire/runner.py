@@ -1,0 +1,212 @@
+"""What a supervisor, a zygote and its runners say to each other.
+
+Every message is one packet of msgpack. Between supervisor and zygote: `Setup` and `Ready` once, then `Spawn` answered by
+`Spawned` (with the runner's pidfd) or `NotSpawned`, and `Gone` when a runner and all it left behind have been reaped.
+Between supervisor and runner: `Work`, answered by `Done`; in between, as often as it likes, `Said`.
+
+What a runner runs now, since when, and whether it is asked to stop, stands in a page of shared memory (`Mark`), so that the
+supervisor knows it whatever the code does, and without a message per task.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from duly.errors import ErrorData
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a callable is found: a module by name, or by file (`main`: as the program's own `__main__`).
+
+    `attribute` is a dotted path in it. `name` and `version` say which action it handles, "" for a `perform` target.
+    """
+
+    module: str | None = None
+    file: str | None = None
+    attribute: str = "task"
+    main: bool = False
+    name: str = ""
+    version: int = 1
+
+
+class Setup(msgspec.Struct, frozen=True, kw_only=True, tag="setup"):
+    """First word to a zygote: what its runners will be asked to run.
+
+    Without `preload` every runner imports for itself. To `perform` is to run one target with the caller's own output
+    instead of an action's handler with a captured one. `most_bytes` bounds a payload and a result.
+    """
+
+    targets: list[Target]
+    preload: bool = True
+    perform: bool = False
+    most_bytes: int = 16 * 1024 * 1024
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """A target (by its place in `Setup.targets`) that cannot be used, and why."""
+
+    target: int
+    error: ErrorData
+    found: bool = True
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
+    """The zygote can fork runners; `threads` names modules that started some, so that runners import for themselves."""
+
+    problems: list[Problem] = []
+    threads: list[str] = []
+
+
+class Spawn(msgspec.Struct, frozen=True, tag="spawn"):
+    """Fork a runner; with its channel, its mark and, if output is captured, its output pipe."""
+
+    number: int
+
+
+class Spawned(msgspec.Struct, frozen=True, tag="spawned"):
+    """A runner was forked; its pidfd comes along."""
+
+    number: int
+    pid: int
+
+
+class NotSpawned(msgspec.Struct, frozen=True, tag="not_spawned"):
+    """The machine refused another process."""
+
+    number: int
+    reason: str
+
+
+class Gone(msgspec.Struct, frozen=True, tag="gone"):
+    """A runner has ended and been reaped, and so have `strays` processes that its tasks had left behind."""
+
+    number: int
+    signal: int | None
+    exit_code: int | None
+    strays: int = 0
+
+
+ToZygote: TypeAlias = Setup | Spawn
+FromZygote: TypeAlias = Ready | Spawned | NotSpawned | Gone
+
+
+class Work(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One attempt to run. `target` is a place in `Setup.targets`, `payload` JSON text, `limit` seconds, `memory` bytes."""
+
+    key: int
+    claim: int
+    target: int
+    id: str = ""
+    attempt: int = 1
+    payload: str = "null"
+    limit: float | None = None
+    memory: int | None = None
+    submitted: int = 0
+    origin: str = ""
+    options: str | None = None
+    info: str | None = None
+
+
+Kind = Literal["success", "failure", "snooze", "raised", "invalid", "memory", "stopped", "missing"]
+
+
+class Done(msgspec.Struct, frozen=True, array_like=True, tag=0, gc=False):
+    """An attempt's answer. `kind` says which; `value` is JSON text, `until` microseconds of the runner's clock.
+
+    `retire`: the runner is not to be used again, since something was left behind or it was asked to stop.
+    """
+
+    key: int
+    claim: int
+    nanoseconds: int
+    kind: Kind
+    value: str | None = None
+    error: ErrorData | None = None
+    retry: bool = True
+    until: int | None = None
+    peak: int | None = None
+    retire: bool = False
+
+
+class Said(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """Something a running attempt tells: an `update` (JSON data) or its whole runtime `info` (JSON object)."""
+
+    key: int
+    claim: int
+    kind: Literal["update", "info"]
+    body: str
+    name: str = ""
+
+
+FromRunner: TypeAlias = Done | Said
+
+_encoder = msgspec.msgpack.Encoder()
+encode = _encoder.encode
+decode_to_zygote = msgspec.msgpack.Decoder(ToZygote).decode
+decode_from_zygote = msgspec.msgpack.Decoder(FromZygote).decode
+decode_work = msgspec.msgpack.Decoder(Work).decode
+decode_from_runner = msgspec.msgpack.Decoder(FromRunner).decode
+
+
+class Mark:
+    """The page a supervisor shares with one runner: eight 64-bit words.
+
+    The runner writes what it runs (`KEY CLAIM SINCE BASE`), `KEY` last at the start and first at the end, so that a reader
+    who finds a key finds the rest of it too. The supervisor writes whom it asks to stop, and why.
+    """
+
+    SIZE = 4096
+    KEY, CLAIM, SINCE, BASE, ASKED_KEY, ASKED_CLAIM, REASON = range(7)
+    REASONS = ("", "cancel", "timeout", "drain")
+
+    def __init__(self, page: memoryview) -> None:
+        self._words = page.cast("q")
+
+    # the runner's side
+    def begin(self, key: int, claim: int, since: int) -> None:
+        """Say what runs from now on; `since` in nanoseconds of the monotonic clock."""
+        words = self._words
+        words[self.CLAIM] = claim
+        words[self.SINCE] = since
+        words[self.BASE] = -1
+        words[self.KEY] = key
+
+    def end(self) -> None:
+        """Say that nothing runs."""
+        self._words[self.KEY] = 0
+
+    def set_base(self, size: int) -> None:
+        """Say how many bytes the runner itself held when its task began."""
+        self._words[self.BASE] = size
+
+    def asked(self, key: int, claim: int) -> str:
+        """Return why this claim is asked to stop, or "" if it is not."""
+        words = self._words
+        if words[self.ASKED_KEY] != key or words[self.ASKED_CLAIM] != claim:
+            return ""
+        return self.REASONS[words[self.REASON]]
+
+    # the supervisor's side
+    def running(self) -> tuple[int, int, int] | None:
+        """Return (key, claim, since) of what runs, or None."""
+        words = self._words
+        key = words[self.KEY]
+        return (key, words[self.CLAIM], words[self.SINCE]) if key else None
+
+    def base(self) -> int | None:
+        """Return the bytes held when the task began, once they are known."""
+        size = self._words[self.BASE]
+        return size if size >= 0 else None
+
+    def ask(self, key: int, claim: int, reason: str) -> None:
+        """Ask this claim, and no other, to stop."""
+        words = self._words
+        words[self.REASON] = self.REASONS.index(reason)
+        words[self.ASKED_CLAIM] = claim
+        words[self.ASKED_KEY] = key
+
+    def close(self) -> None:
+        """Let go of the page."""
+        self._words.release()
