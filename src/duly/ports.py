@@ -8,7 +8,7 @@ nodes. Times are microseconds since 1970 by the store's clock.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -53,20 +53,19 @@ class CancelAsked(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Want(NamedTuple):
     """What a node would like to claim: from these lanes, `free` at once and `beyond` more if they are more urgent.
 
-    `worst` is the (band, rank) to be more urgent than. With `suspect`, one suspect is wanted and nothing else.
+    `worst` is the (band, rank) to be more urgent than. One suspect may be wanted instead: `first`, or `last`, if there is
+    nothing else.
     """
 
     lanes: Sequence[int]
     free: int
     beyond: int = 0
     worst: tuple[int, int] | None = None
-    suspect: bool = False
+    suspects: Literal["no", "first", "last"] = "no"
 
     def takes(self, place: int, held: Held) -> bool:
         """Whether it takes the task at this place of the store's order."""
-        if self.suspect or place < self.free:
-            return True
-        return self.worst is None or (held.band, held.rank) < self.worst
+        return place < self.free or self.worst is None or (held.band, held.rank) < self.worst
 
 
 class Rejection(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -235,8 +234,11 @@ class Store(Protocol):
     def events(self, task_id: str, after: int, most: int) -> list[EventRow]:
         """Return runs of a task's events that hold some numbered above `after`, in order."""
 
-    def changed(self) -> bool:
-        """Whether somebody else has written since this was last asked; may say yes too often, never no wrongly."""
+    def last_update(self, task_id: str) -> str | None:
+        """Return what a task's latest update told, as JSON text."""
+
+    def version(self) -> int:
+        """Return a number that is another one after somebody else has written; it may change too often."""
 
     def enlist(self, name: str, bell: str, label: str) -> int:
         """Make this process a node, and return its number."""
@@ -252,6 +254,9 @@ class Store(Protocol):
 
     def leave(self, node: int) -> None:
         """Strike a node off, which holds nothing any more."""
+
+    def abandon(self, node: int) -> None:
+        """Live no more as this node, which may still hold tasks: others will rescue them."""
 
     def examine(self) -> list[Finding]:
         """Look at the store's health; may read all of it."""

@@ -67,7 +67,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     demote_after: int = 2
 
 
-class Action(msgspec.Struct, frozen=True, kw_only=True):
+class ActionSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A declared kind of task: its name and version, where it waits, and its policy."""
 
     name: str

@@ -114,7 +114,7 @@ def note(
     )
 
 
-def hand_back(held: Held) -> Change:
+def hand_back(held: Held, at: int) -> Change:
     """The holder gives back what it has not begun: ready again at the same rank, the attempt not counted.
 
     Under a verdict that owes nothing, the task ends by it.
@@ -123,7 +123,7 @@ def hand_back(held: Held) -> Change:
         return _move(held, State.READY, [], attempt=-1)
     if held.cleaning:
         return _move(held, State.READY, [], cleanup=-1)
-    return _under_verdict(held, 0, None, [])
+    return _under_verdict(held, at, None, [])
 
 
 def finish(

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from duly.engine.waker import Waker
-from duly.errors import StoreError
+from duly.errors import StoreError, StoreUnavailable
 from duly.ports import Bell, Reply, Request, Store
 
 Done: TypeAlias = Callable[[Any, BaseException | None], None]
@@ -39,13 +39,16 @@ class StoreThread:
         self._waker = Waker()
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._version = -1
         self.address = ""
 
     # callers
     def open(self) -> None:
         """Open the store, once; raises what that raises."""
         with self._lock:
-            if self._thread is not None or self._closed:
+            if self._closed:
+                raise StoreUnavailable("this App was closed")
+            if self._thread is not None:
                 return
             opened: deque[BaseException | None] = deque()
             ready = threading.Event()
@@ -162,8 +165,10 @@ class StoreThread:
 
     def _tell_waiting(self, store: Store, *, sure: bool) -> None:
         try:
-            if not (store.changed() or sure):
+            version = store.version()
+            if version == self._version and not sure:
                 return
+            self._version = version
             changing, self._changing = self._changing, []
             for done in changing:
                 done(None, None)
@@ -188,7 +193,7 @@ def merged(requests: list[Request]) -> Request:
     return Request(
         node=node.node,
         number=node.number,
-        changes=node.changes,
+        changes=[change for request in requests for change in request.changes],
         rejections=node.rejections,
         want=node.want,
         ring=node.ring,

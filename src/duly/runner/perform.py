@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from signal import SIGKILL
 from typing import Any, NamedTuple
 
 import msgspec
@@ -263,7 +264,9 @@ class _Watch:
             case NotBorn(_, reason):
                 raise RunnerUnavailable(f"no process could be started: {reason}")
             case Lost():
-                raise RunnerUnavailable("the process that was to start it ended")
+                if self._start_by is not None and self._runner.running() is None:
+                    raise RunnerUnavailable("the process that was to start it ended")
+                return self._decided() or Died(SIGKILL)
         return None
 
     def _decided(self) -> Outcome | None:

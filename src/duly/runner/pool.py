@@ -203,6 +203,7 @@ class Pool:
 
     def start(self, setup: Setup, *, stdout: int | None = None, stderr: int | None = None) -> None:
         """Start the zygote; `Prepared` follows. Raises `RunnerUnavailable`."""
+        check_platform()
         ours, theirs = pair()
         try:
             self._process = subprocess.Popen(
@@ -292,21 +293,24 @@ class Pool:
                 return self._gone(self.runners.pop(number), by_signal, exit_code)
 
     def _gone(self, runner: Runner, by_signal: int | None, exit_code: int | None) -> list[ports.RunnerEvent]:
-        """Hear a runner's last words, then tell its end."""
-        events: list[ports.RunnerEvent] = []
+        return [*self._last_words(runner), ports.Ended(runner, by_signal, exit_code)]
+
+    def _last_words(self, runner: Runner) -> list[ports.RunnerEvent]:
         self._unwatch(runner)
+        told: list[ports.RunnerEvent] = []
         while messages := runner.receive():
-            events.append(ports.Told(runner, messages))
-        if runner.output is not None:
-            events[:0] = [ports.Printed(runner, data, owner) for data, owner in runner.output.read()]
-        return [*events, ports.Ended(runner, by_signal, exit_code)]
+            told.append(ports.Told(runner, messages))
+        if runner.output is None:
+            return told
+        return [*(ports.Printed(runner, data, owner) for data, owner in runner.output.read()), *told]
 
     def _lost(self) -> list[ports.RunnerEvent]:
         """The zygote is gone; the kernel kills its runners, and their strays are found by their label."""
-        events: list[ports.RunnerEvent] = []
         self._end_zygote()
-        for number in list(self.runners):
-            events += self._gone(self.runners.pop(number), signal.SIGKILL, None)
+        events: list[ports.RunnerEvent] = []
+        for runner in self.runners.values():
+            events += self._last_words(runner)
+        self.runners.clear()
         return [*events, ports.Lost()]
 
     def _watch(self, runner: Runner) -> None:
@@ -343,6 +347,12 @@ class Pool:
             runner.close()
         self.runners.clear()
         self._epoll.close()
+
+
+def check_platform() -> None:
+    """Raise `RunnerUnavailable` where this release cannot hold a process and all it starts."""
+    if not sys.platform.startswith("linux"):
+        raise RunnerUnavailable(f"this release runs tasks on Linux only, not on {sys.platform}")
 
 
 def kill_strays(node: str, seconds: float = 1.0) -> int:

@@ -48,6 +48,11 @@ GATE_SECONDS = 1.0
 """How long a writer waits for its turn before it tries without."""
 
 _NEWEST = 1 << 62
+_CHOICES = {
+    "no": ("choose",),
+    "first": ("choose_suspect", "choose"),
+    "last": ("choose", "choose_suspect"),
+}
 _encode = msgspec.json.encode
 _plan = _encode(CANCEL).decode()
 _keys = msgspec.json.Decoder(list[int]).decode
@@ -70,7 +75,6 @@ class SqliteStore:
         self._lockfile: lockfile.LockFile | None = None
         self._checkpointer: Checkpointer | None = None
         self._ringer: Ringer | None = None
-        self._seen = -1
 
     # opening
     def open(self) -> None:
@@ -232,20 +236,19 @@ class SqliteStore:
         (reply.lanes_version,) = self._run("lanes_version").fetchone() or (0,)
 
     def _claim(self, node: int, want: Want) -> list[Held]:
-        query = "choose_suspect" if want.suspect else "choose"
-        most = 1 if want.suspect else want.free + want.beyond
-        if most <= 0 or not want.lanes:
-            return []
-        row = self._run(query, lanes=_encode(want.lanes).decode(), most=most).fetchone()
-        claims = _held(row[1]) if row else []
-        if not claims:
-            return []
-        keys = row[0]
-        wanted = [held for place, held in enumerate(claims) if want.takes(place, held)]
-        if len(wanted) < len(claims):
-            keys = _encode([held.key for held in wanted]).decode()
-        self._run("claim", node=node, keys=keys)
-        return wanted
+        """Claim suspects or others, as wanted; never both."""
+        lanes = _encode(want.lanes).decode()
+        for query in _CHOICES[want.suspects]:
+            most = want.free + want.beyond if query == "choose" else 1
+            keys, claims = self._run(query, lanes=lanes, most=most).fetchone() or ("[]", "[]")
+            found = _held(claims)
+            wanted = found if query != "choose" else [held for place, held in enumerate(found) if want.takes(place, held)]
+            if wanted:
+                if len(wanted) < len(found):
+                    keys = _encode([held.key for held in wanted]).decode()
+                self._run("claim", node=node, keys=keys)
+                return wanted
+        return []
 
     def _counted(self, request: Request, reply: Reply, *, wrote: bool) -> bool:
         """Count a node's exchange if anything was written; what wrote nothing is not committed."""
@@ -292,13 +295,16 @@ class SqliteStore:
         """Return runs of a task's events that hold some numbered above `after`, in order."""
         return [EventRow(*row) for row in self._rows("events", id=task_id, after=after, most=most)]
 
-    def changed(self) -> bool:
-        """Whether another connection has written since this was last asked."""
+    def last_update(self, task_id: str) -> str | None:
+        """Return what a task's latest update told, as JSON text."""
+        rows = self._rows("last_update", id=task_id)
+        return str(rows[0][0]) if rows else None
+
+    def version(self) -> int:
+        """Return a number that is another one after another connection has written."""
         assert self._connection is not None
         with translated(self.path):
-            version = self._connection.data_version()
-        seen, self._seen = self._seen, version
-        return version != seen
+            return self._connection.data_version()
 
     # nodes
     def enlist(self, name: str, bell: str, label: str) -> int:
@@ -329,6 +335,11 @@ class SqliteStore:
         """Strike a node off."""
         with self._transaction():
             self._run("leave", node=node)
+        if self._lockfile is not None:
+            self._lockfile.die(node)
+
+    def abandon(self, node: int) -> None:
+        """Live no more as this node, which may still hold tasks."""
         if self._lockfile is not None:
             self._lockfile.die(node)
 

@@ -1,0 +1,288 @@
+"""Declared actions: a plain function that can also be submitted, with its own types on both ways."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import datetime, timezone
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+
+import msgspec
+
+from duly.core import units
+from duly.core.action import ActionSpec, Isolation, Policy, Priority, check_queue, parse_action
+from duly.core.order import band_of
+from duly.core.retry import Backoff
+from duly.core.signature import Signature
+from duly.core.task import Options, Passport
+from duly.errors import ActionInvalid, NotAvailable, OptionInvalid, TargetNotFound
+from duly.handle import Handle
+from duly.runner.context import Task
+from duly.runner.targets import from_callable
+from duly.wire.runner import Target
+
+C = ParamSpec("C")
+P = ParamSpec("P")
+X = TypeVar("X")
+R = TypeVar("R")
+
+UNSET = msgspec.UNSET
+_LATER_OPTIONS = {
+    "deadline": "deadlines come with actions over time",
+    "expires_at": "expiry comes with actions over time",
+    "unique_key": "unique tasks come with actions over time",
+    "limit": "limits come with actions over time",
+}
+_LATER_POLICY = {
+    "unique": "unique tasks come with actions over time",
+    "limit": "limits come with actions over time",
+    "expires": "expiry comes with actions over time",
+    "replayable": "replaying comes with actions over time",
+    "keep": "ended tasks are kept for good",
+    "keep_failed": "ended tasks are kept for good",
+}
+
+
+class Submitter(Protocol):
+    """What an action needs of its App."""
+
+    def make_passport(self, action: str, version: int, payload_json: str, options: Options) -> Passport:
+        """Make a task's passport."""
+
+    def submit_passport(self, passport: Passport) -> Handle[Any]:
+        """Store a task."""
+
+    async def asubmit_passport(self, passport: Passport) -> Handle[Any]:
+        """Store a task, from async code."""
+
+    def most_payload(self) -> int:
+        """The bytes a payload may have."""
+
+
+class Action(Generic[C, X, P, R]):
+    """A declared action. Called, it is the plain function; `submit` makes it a durable task.
+
+    Made by `App.action`.
+    """
+
+    def __init__(
+        self, app: Submitter, spec: ActionSpec, function: Callable[C, X], signature: Signature, options: Options
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.__duly_handler__ = function
+        self.spec = spec
+        self._app = app
+        self._signature = signature
+        self._options = options
+
+    def __repr__(self) -> str:
+        return f"<duly.Action {self.name}>"
+
+    @property
+    def name(self) -> str:
+        """The action's name."""
+        return self.spec.name
+
+    @property
+    def version(self) -> int:
+        """The action's version."""
+        return self.spec.version
+
+    def __call__(self, *args: C.args, **kwargs: C.kwargs) -> X:
+        """Call the plain function, here and now."""
+        return self.__duly_handler__(*args, **kwargs)
+
+    def passport(self, *args: P.args, **kwargs: P.kwargs) -> Passport:
+        """Make a task's passport, its id included, and store nothing. Raises `PayloadInvalid` for a wrong call."""
+        payload = self._signature.encode(args, kwargs, self._app.most_payload())
+        return self._app.make_passport(self.name, self.version, payload, self._options)
+
+    def check_payload(self, payload_json: str) -> None:
+        """Raise `PayloadInvalid` if the handler would not take a payload that was given by name."""
+        self._signature.decode(payload_json)
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+        """Store a task that will call the function with these arguments; returns after the commit is on disk.
+
+        Raises `PayloadInvalid` for a wrong call, and `StoreError`.
+        """
+        return self._app.submit_passport(self.passport(*args, **kwargs))
+
+    async def asubmit(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+        """Like `submit`, from async code."""
+        return await self._app.asubmit_passport(self.passport(*args, **kwargs))
+
+    def using(
+        self,
+        *,
+        priority: Priority | None = None,
+        front: bool | None = None,
+        run_at: units.Moment | None = None,
+        delay: units.Seconds | None = None,
+        queue: str | None = None,
+        timeout: units.Seconds | None | msgspec.UnsetType = UNSET,
+        max_attempts: int | None = None,
+        **later: Any,
+    ) -> Action[C, X, P, R]:
+        """Return this action with options for the tasks submitted by it.
+
+        `priority` is high, medium or low, `front` puts it first in that. `run_at` is a moment, `delay` a length of time
+        from now. `timeout` (None: no limit) and `max_attempts` replace the action's. Raises `OptionInvalid`.
+
+        >>> handle = send.using(priority="high", delay="10m").submit(emails)
+        """
+        options = with_options(
+            self._options,
+            priority=priority,
+            front=front,
+            run_at=run_at,
+            delay=delay,
+            queue=queue,
+            timeout=timeout,
+            max_attempts=max_attempts,
+            **later,
+        )
+        return Action(self._app, self.spec, self.__duly_handler__, self._signature, options)
+
+    @property
+    def target(self) -> Target:
+        """Where a runner finds the function."""
+        target = _target(self.name, self.__duly_handler__)
+        return msgspec.structs.replace(target, name=self.name, version=self.version)
+
+
+def with_options(
+    options: Options,
+    *,
+    priority: Priority | None = None,
+    front: bool | None = None,
+    run_at: units.Moment | None = None,
+    delay: units.Seconds | None = None,
+    queue: str | None = None,
+    timeout: units.Seconds | None | msgspec.UnsetType = UNSET,
+    max_attempts: int | None = None,
+    **later: Any,
+) -> Options:
+    """Return options with what a submitter says; raises `OptionInvalid` for what cannot be read."""
+    _refuse("option", later, _LATER_OPTIONS)
+    changes: dict[str, Any] = {}
+    if priority is not None:
+        band_of(priority)
+        changes["priority"] = priority
+    if front is not None:
+        changes["front"] = bool(front)
+    if queue is not None:
+        changes["queue"] = check_queue(queue)
+    if run_at is not None and delay is not None:
+        raise OptionInvalid("run_at and delay say the same thing twice; give one of them")
+    if run_at is not None:
+        changes["run_at"] = units.moment(run_at, datetime.now(timezone.utc), "run_at")
+    if delay is not None:
+        changes["run_at"] = units.moment(units.seconds(delay, "delay"), datetime.now(timezone.utc), "delay")
+    if timeout is not UNSET:
+        changes["timeout"] = _time_limit(timeout)
+    if max_attempts is not None:
+        changes["max_attempts"] = _at_least_one("max_attempts", max_attempts)
+    return msgspec.structs.replace(options, **changes)
+
+
+def spec_of(
+    name: str,
+    *,
+    version: int = 1,
+    queue: str = "default",
+    priority: Priority = "medium",
+    timeout: units.Seconds | None = 600,
+    grace: units.Seconds = 5,
+    memory: units.Size | None = None,
+    isolation: Isolation = "process",
+    max_attempts: int = 5,
+    retry: Backoff | None = None,
+    demote_after: int = 2,
+    **later: Any,
+) -> ActionSpec:
+    """Read a declaration; raises `ActionInvalid`, `OptionInvalid` and `NotAvailable`."""
+    _refuse("argument", later, _LATER_POLICY)
+    parse_action(name)
+    band_of(priority)
+    if isolation in ("fresh", "shared"):
+        raise NotAvailable(f"isolation={isolation!r} is not in this release yet; 'process' is")
+    if isolation != "process":
+        raise OptionInvalid(f"bad isolation {isolation!r}: 'process'")
+    if retry is not None and not isinstance(retry, Backoff):
+        raise OptionInvalid(f"bad retry {retry!r}: a duly.Backoff")
+    if isinstance(demote_after, bool) or not isinstance(demote_after, int) or demote_after < 0:
+        raise OptionInvalid(f"bad demote_after {demote_after!r}: a number of failures, or 0 for never")
+    policy = Policy(
+        timeout=_time_limit(timeout),
+        grace=units.seconds(grace, "grace"),
+        memory=None if memory is None else units.size(memory, "memory"),
+        max_attempts=_at_least_one("max_attempts", max_attempts),
+        retry=retry or Backoff(),
+        demote_after=demote_after,
+    )
+    return ActionSpec(
+        name=name,
+        version=_at_least_one("version", version),
+        queue=check_queue(queue),
+        priority=priority,
+        isolation=isolation,
+        policy=policy,
+    )
+
+
+def declared(app: Submitter, spec: ActionSpec, function: Callable[..., Any]) -> Action[..., Any, ..., Any]:
+    """Make a declared action of a function; raises `ActionInvalid` for one that no other process could find."""
+    if isinstance(function, Action):
+        function = function.__duly_handler__
+    if not callable(function):
+        raise ActionInvalid(f"{spec.name}: {function!r} is not a function")
+    _target(spec.name, function)
+    options = Options(queue=spec.queue, priority=spec.priority)
+    return Action(app, spec, function, Signature(function, Task), options)
+
+
+def _target(name: str, function: Callable[..., Any]) -> Target:
+    try:
+        return from_callable(function)
+    except TargetNotFound as error:
+        raise ActionInvalid(f"{name}: {error}") from None
+
+
+def _refuse(what: str, given: Mapping[str, Any], later: Mapping[str, str]) -> None:
+    for name in given:
+        if name in later:
+            raise NotAvailable(f"{name}= is not in this release yet: {later[name]}")
+        raise OptionInvalid(f"there is no {what} {name!r}")
+
+
+def _time_limit(value: Any) -> float | None:
+    if value is None:
+        return None
+    limit = units.seconds(value, "timeout")
+    if limit == 0:
+        raise OptionInvalid("timeout=0 leaves no time at all; None means no limit")
+    return limit
+
+
+def _at_least_one(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise OptionInvalid(f"bad {name} {value!r}: a whole number from 1")
+    return value
+
+
+class Decorator(Protocol):
+    """What `App.action` returns: it keeps the function's types, with and without the context, sync and async."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Task, P], Coroutine[Any, Any, R]], /
+    ) -> Action[Concatenate[Task, P], Coroutine[Any, Any, R], P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Task, P], R], /) -> Action[Concatenate[Task, P], R, P, R]: ...
+    @overload
+    def __call__(
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> Action[P, Coroutine[Any, Any, R], P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Action[P, R, P, R]: ...

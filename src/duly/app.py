@@ -1,0 +1,531 @@
+"""The App: where a user's code and all of duly's parts meet. The only module that knows every concrete name."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
+
+import msgspec
+
+from duly import config
+from duly.action import Action, Decorator, declared, spec_of, with_options
+from duly.core import jsonvalue, units
+from duly.core.action import Isolation, Priority, parse_action
+from duly.core.ids import uuid7
+from duly.core.retry import Backoff
+from duly.core.task import ENDED, WAITING, Options, Passport, State, shown
+from duly.engine.asking import Verb, aask, ask
+from duly.engine.desk import PAGE, CancelAnswer, Desk, chunks
+from duly.engine.storethread import StoreThread
+from duly.errors import ActionInvalid, NotAvailable, OptionInvalid, StoreUnavailable, WorkerMisplaced
+from duly.handle import Handle, TaskResult, when
+from duly.ports import Filter, Finding, Store, TaskRow
+from duly.runner.context import HERE
+
+_LATER = {
+    "every": "schedules come with actions over time",
+    "due": "running one's own work comes with actions over time",
+    "adue": "running one's own work comes with actions over time",
+    "next_due": "running one's own work comes with actions over time",
+    "upgrade": "payload versions come with actions over time",
+    "errors": "error reports come with actions over time",
+    "on_recurring": "error reports come with actions over time",
+    "retry": "retrying ended tasks comes with operations",
+    "replay": "replaying comes with actions over time",
+    "pause": "pausing comes with operations",
+    "resume": "pausing comes with operations",
+    "runner_setup": "setting runners up comes with the ways to run",
+    "flow": "flows are to come",
+}
+
+
+class TaskInfo(NamedTuple):
+    """A task in a list. Times are aware, in UTC."""
+
+    id: str
+    action: str
+    version: int
+    queue: str
+    state: str
+    cause: str | None
+    priority: str
+    attempts: int
+    submitted_at: datetime
+    run_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class App:
+    """A store, and the actions whose tasks it keeps.
+
+    `url` is `sqlite:///file`, `sqlite:////absolute/file` or `sqlite:///:memory:`; without it `DULY_URL`, `[tool.duly] url` in
+    pyproject.toml, and at last `sqlite:///duly.db` are used. The other settings are those of `duly.config.Config`. Nothing
+    is opened before it is needed.
+
+    >>> app = duly.App("sqlite:///tasks.db")
+    """
+
+    def __init__(self, url: str | None = None, **settings: Any) -> None:
+        arguments = settings if url is None else {"url": url, **settings}
+        self.config = config.load(arguments)
+        self._path = _path_of(self.config.url)
+        self._actions: dict[tuple[str, int], Action[..., Any, ..., Any]] = {}
+        self._desk = Desk()
+        self._origin = ""
+        self._pid = os.getpid()
+        self._thread = self._make_thread()
+
+    def __repr__(self) -> str:
+        return f"<duly.App {self.config.url} with {len(self._actions)} actions>"
+
+    # declaring
+    def action(
+        self,
+        name: str,
+        *,
+        version: int = 1,
+        queue: str = "default",
+        priority: Priority = "medium",
+        timeout: units.Seconds | None = 600,
+        grace: units.Seconds = 5,
+        memory: units.Size | None = None,
+        isolation: Isolation = "process",
+        max_attempts: int = 5,
+        retry: Backoff | None = None,
+        demote_after: int = 2,
+        **later: Any,
+    ) -> Decorator:
+        """Declare a function at the top of a module as the handler of an action; the name stays callable.
+
+        Its parameters are the payload's schema; a first one annotated `duly.Task` is given the context instead. `timeout`
+        (None: no limit) and `grace` in seconds, `memory` in bytes or like "512MiB". A failed attempt is tried again up to
+        `max_attempts` in all, as `retry` says (`Backoff()`), from the `demote_after`-th failure in a lower band.
+
+        Raises `ActionInvalid` for a bad name, a handler that cannot be found or called by another process, or a second
+        declaration of (name, version); `OptionInvalid` for the others.
+
+        >>> @app.action("email:send", timeout="1m")
+        ... def send(to: str, text: str) -> int: ...
+        """
+        spec = spec_of(
+            name,
+            version=version,
+            queue=queue,
+            priority=priority,
+            timeout=timeout,
+            grace=grace,
+            memory=memory,
+            isolation=isolation,
+            max_attempts=max_attempts,
+            retry=retry,
+            demote_after=demote_after,
+            **later,
+        )
+
+        def declare(function: Callable[..., Any], /) -> Action[..., Any, ..., Any]:
+            if (name, version) in self._actions:
+                raise ActionInvalid(f"{name} version {version} is declared already")
+            action = declared(self, spec, function)
+            self._actions[name, version] = action
+            return action
+
+        return cast(Decorator, declare)
+
+    @property
+    def actions(self) -> tuple[Action[..., Any, ..., Any], ...]:
+        """The actions declared so far."""
+        return tuple(self._actions.values())
+
+    # submitting
+    def passport(self, action: str, payload: Any = None, *, version: int | None = None, **options: Any) -> Passport:
+        """Make the passport of a task by name, and store nothing; for options see `Action.using`.
+
+        The payload is one JSON value. An object holds the handler's arguments by name, any other value is that of its only
+        required parameter. An action that is not declared here is taken as it is: its tasks wait until somebody serves it.
+        """
+        known = self._known(action, version)
+        if known is None:
+            parse_action(action)
+            chosen = Options()
+        else:
+            chosen = Options(queue=known.spec.queue, priority=known.spec.priority)
+        text = jsonvalue.dump_given(payload, self.most_payload()).decode()
+        if known is not None:
+            known.check_payload(text)
+        number = known.version if known is not None else version or 1
+        return self.make_passport(action, number, text, with_options(chosen, **options))
+
+    def _known(self, action: str, version: int | None) -> Action[..., Any, ..., Any] | None:
+        if version is not None:
+            return self._actions.get((action, version))
+        versions = [number for name, number in self._actions if name == action]
+        return self._actions[action, max(versions)] if versions else None
+
+    def make_passport(self, action: str, version: int, payload_json: str, options: Options) -> Passport:
+        """Make a passport of what was checked before."""
+        now = time.time_ns()
+        return Passport(
+            id=uuid7(now // 1_000_000, os.urandom(10)),
+            action=action,
+            version=version,
+            payload_json=payload_json,
+            options=options,
+            origin=self._origin or self._make_origin(),
+            made_at=now // 1000,
+        )
+
+    def _make_origin(self) -> str:
+        self._origin = f"{socket.gethostname()}:{os.getpid()}"
+        return self._origin
+
+    def most_payload(self) -> int:
+        """The bytes a payload may have."""
+        return self.config.max_payload
+
+    def submit(self, action: str | Passport, payload: Any = None, **options: Any) -> Handle[Any]:
+        """Store a task by name or by its passport, and return after the commit is on disk.
+
+        A passport that is submitted twice is one task. For options see `Action.using`. Raises `ActionInvalid`,
+        `PayloadInvalid`, `OptionInvalid`, `StoreError`.
+
+        >>> app.submit("email:send", {"to": "ann@example.com", "text": "hello"}, delay="10m")
+        """
+        return self.submit_passport(self._passport_of(action, payload, options))
+
+    async def asubmit(self, action: str | Passport, payload: Any = None, **options: Any) -> Handle[Any]:
+        """Like `submit`, from async code."""
+        return await self.asubmit_passport(self._passport_of(action, payload, options))
+
+    def submit_many(self, passports: Iterable[Passport]) -> list[Handle[Any]]:
+        """Store many tasks, in commits of up to 10,000; repeatable, since a passport is one task however often.
+
+        >>> handles = app.submit_many(send.passport(to, "hello") for to in addresses)
+        """
+        return [handle for chunk in chunks(passports) for handle in ask(self._store(), self._submitting(chunk))]
+
+    async def asubmit_many(self, passports: Iterable[Passport]) -> list[Handle[Any]]:
+        """Like `submit_many`, from async code."""
+        return [
+            handle for chunk in chunks(passports) for handle in await aask(self._store(), self._submitting(chunk))
+        ]
+
+    def submit_passport(self, passport: Passport) -> Handle[Any]:
+        """Store one task."""
+        return ask(self._store(), self._submitting([passport]))[0]
+
+    async def asubmit_passport(self, passport: Passport) -> Handle[Any]:
+        """Store one task, from async code."""
+        return (await aask(self._store(), self._submitting([passport])))[0]
+
+    def _passport_of(self, action: str | Passport, payload: Any, options: dict[str, Any]) -> Passport:
+        if not isinstance(action, Passport):
+            return self.passport(action, payload, **options)
+        if "connection" in options:
+            raise NotAvailable("connection= is not in this release yet: it comes with PostgreSQL")
+        if payload is not None or options:
+            raise OptionInvalid("a passport has its payload and options already")
+        return action
+
+    def _submitting(self, passports: Sequence[Passport]) -> Verb[list[Handle[Any]]]:
+        thread = self._thread
+        yield from self._desk.submit(passports, thread.address)
+        return [
+            Handle(thread, self._desk, p.id, p.action, "ready" if p.options.run_at is None else "scheduled")
+            for p in passports
+        ]
+
+    # looking
+    def handle(self, task_id: str) -> Handle[Any]:
+        """Return the handle of a task by its id; whether there is such a task shows when it is used."""
+        return Handle(self._store(), self._desk, task_id)
+
+    def tasks(
+        self,
+        *,
+        state: str | Sequence[str] | None = None,
+        action: str | None = None,
+        queue: str | None = None,
+        since: units.Moment | None = None,
+        due_before: units.Moment | None = None,
+        by: str = "newest",
+        first: int | None = None,
+    ) -> Iterator[TaskInfo]:
+        """Yield the tasks that fit, `newest` first or by `date`, page by page; at most `first`.
+
+        `state` is one or several of the states; `since` and `due_before` are moments, and a number counts from now
+        backwards and forwards.
+        """
+        wanted = _filter_of(state, action, queue, since, due_before)
+        _check_order(by)
+        after, left = None, first
+        while rows := ask(self._store(), self._desk.page(wanted, by, after, _page(left))):
+            yield from map(_info_of, rows)
+            after = _last(rows[-1], by)
+            left = None if left is None else left - len(rows)
+
+    async def atasks(
+        self,
+        *,
+        state: str | Sequence[str] | None = None,
+        action: str | None = None,
+        queue: str | None = None,
+        since: units.Moment | None = None,
+        due_before: units.Moment | None = None,
+        by: str = "newest",
+        first: int | None = None,
+    ) -> AsyncIterator[TaskInfo]:
+        """Like `tasks`, from async code."""
+        wanted = _filter_of(state, action, queue, since, due_before)
+        _check_order(by)
+        after, left = None, first
+        while rows := await aask(self._store(), self._desk.page(wanted, by, after, _page(left))):
+            for row in rows:
+                yield _info_of(row)
+            after = _last(rows[-1], by)
+            left = None if left is None else left - len(rows)
+
+    # cancelling
+    def cancel(
+        self, task_id: str | None = None, reason: str = "cancelled", wait: float | None = None, **many: Any
+    ) -> CancelAnswer:
+        """Cancel a task; see `Handle.cancel`."""
+        return ask(self._store(), self._desk.cancel(_one(task_id, many), reason, wait))
+
+    async def acancel(
+        self, task_id: str | None = None, reason: str = "cancelled", wait: float | None = None, **many: Any
+    ) -> CancelAnswer:
+        """Like `cancel`, from async code."""
+        return await aask(self._store(), self._desk.cancel(_one(task_id, many), reason, wait))
+
+    # running
+    def worker(self, concurrency: int | None = None, *, queues: Sequence[str] | None = None) -> Working:
+        """Return a worker to be used as a context manager: a node in this process, whose tasks run in their own.
+
+        `concurrency` counts runners, by default as the setting says, else CPU cores; `queues` are those served, by
+        default all. On leaving it claims no more and lets what runs end, for `drain_timeout` at most.
+
+        >>> with app.worker():
+        ...     print(send.submit("ann@example.com", "hello").result())
+        """
+        _refuse_worker("app.worker()")
+        return Working(self._worker(concurrency, queues))
+
+    def run_worker(self, concurrency: int | None = None, *, queues: Sequence[str] | None = None) -> None:
+        """Work in this thread until a SIGTERM or SIGINT has been followed (a second one hurries)."""
+        _refuse_worker("app.run_worker()")
+        self._worker(concurrency, queues).run_until_signalled()
+
+    def _worker(self, concurrency: int | None, queues: Sequence[str] | None) -> Any:
+        from duly.engine.console import Console  # noqa: PLC0415 - a submitter needs none of the engine's loops
+        from duly.engine.node import Node, Settings  # noqa: PLC0415
+        from duly.engine.roster import Roster  # noqa: PLC0415
+        from duly.engine.worker import Worker  # noqa: PLC0415
+        from duly.runner.pool import Pool, check_platform  # noqa: PLC0415
+        from duly.store.sqlite.bell import DatagramBell  # noqa: PLC0415
+
+        check_platform()
+        if not self._actions:
+            raise ActionInvalid("this App has no actions: a worker would have nothing to do")
+        runners = config.load({"concurrency": concurrency}).concurrency if concurrency is not None else 0
+        settings = Settings(
+            concurrency=runners or self.config.concurrency or len(os.sched_getaffinity(0)),
+            poll=self.config.poll,
+            drain_timeout=self.config.drain_timeout,
+            most_bytes=self.config.max_payload,
+            label=f"{socket.gethostname()}:{os.getpid()}",
+        )
+        actions = [(action.spec, action.target) for action in self._actions.values()]
+        thread = self._store()
+
+        def make_node() -> Node:
+            return Node(thread, Pool, DatagramBell, Roster(actions, queues), settings, Console(2))
+
+        return Worker(make_node)
+
+    # the store
+    def _store(self) -> StoreThread:
+        """The store's thread; made anew in a process that was forked."""
+        if HERE.inside:
+            raise NotAvailable(_INSIDE if HERE.task is not None else _IMPORTED)
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._origin = ""
+            self._thread = self._make_thread()
+        return self._thread
+
+    def _make_thread(self) -> StoreThread:
+        path = self._path
+
+        def make_store() -> Store:
+            from duly.store.sqlite.store import SqliteStore  # noqa: PLC0415 - the driver is loaded when it is needed
+
+            return SqliteStore(path)
+
+        def make_bell() -> Any:
+            from duly.store.sqlite.bell import DatagramBell  # noqa: PLC0415
+
+            return DatagramBell()
+
+        return StoreThread(make_store, make_bell, self.config.poll)
+
+    def examine(self) -> list[Finding]:
+        """Look at the store's health; may read all of it. Raises `StoreError`."""
+
+        def examining() -> Verb[list[Finding]]:
+            findings: list[Finding] = yield lambda store: store.examine()
+            return findings
+
+        return ask(self._store(), examining())
+
+    def close(self) -> None:
+        """Close the store; safe to call twice. A closed App is used no more."""
+        self._thread.close()
+
+    def __enter__(self) -> App:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name in _LATER:
+                raise NotAvailable(f"app.{name} is not in this release yet: {_LATER[name]}")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+class Working:
+    """A worker as a context manager, sync and async."""
+
+    def __init__(self, worker: Any) -> None:
+        self._worker = worker
+
+    def __enter__(self) -> Working:
+        self._worker.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._worker.close()
+
+    async def __aenter__(self) -> Working:
+        import asyncio  # noqa: PLC0415 - sync code need not pay for it
+
+        await asyncio.to_thread(self._worker.start)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        import asyncio  # noqa: PLC0415
+
+        await asyncio.to_thread(self._worker.close)
+
+
+_INSIDE = "using an App inside a handler is not in this release yet"
+_IMPORTED = (
+    "a task's process imports this module, too, and has no store; put what submits and waits under "
+    "`if __name__ == '__main__':`"
+)
+
+
+def _path_of(url: str) -> str:
+    """Return the file that a url names, or `:memory:`; raises `OptionInvalid`."""
+    if url.startswith(("postgresql://", "postgres://")):
+        raise NotAvailable("postgresql:// is not in this release yet; sqlite:/// is")
+    if not url.startswith("sqlite:///") or url == "sqlite:///":
+        raise OptionInvalid(f"bad url {url!r}: sqlite:///file, sqlite:////absolute/file or sqlite:///:memory:")
+    path = url.removeprefix("sqlite:///")
+    return path if path == ":memory:" else os.path.abspath(path)
+
+
+def _refuse_worker(what: str) -> None:
+    """A worker imports the module that declares its actions: started by that import it would start itself for ever."""
+    importing = False
+    frame = sys._getframe(1)  # noqa: SLF001 - the documented way to one's own callers
+    while frame is not None and not importing:
+        code = frame.f_code
+        importing = code.co_filename == "<frozen importlib._bootstrap>" and code.co_name == "_load_unlocked"
+        frame = frame.f_back  # type: ignore[assignment]
+    if importing or HERE.inside:
+        raise WorkerMisplaced(
+            f"{what} was called while a module is imported; call it in a function, or in the program's own file under "
+            "`if __name__ == '__main__':`"
+        )
+
+
+def _filter_of(
+    state: str | Sequence[str] | None,
+    action: str | None,
+    queue: str | None,
+    since: units.Moment | None,
+    due_before: units.Moment | None,
+) -> Filter:
+    now = datetime.now(timezone.utc)
+    if isinstance(since, int | float) and not isinstance(since, bool):
+        since = -since
+    return Filter(
+        states=None if state is None else _states_of([state] if isinstance(state, str) else state),
+        action=None if action is None else str(parse_action(action)),
+        queue=queue,
+        since=None if since is None else units.moment(since, now, "since"),
+        due_before=None if due_before is None else units.moment(due_before, now, "due_before"),
+    )
+
+
+def _states_of(names: Sequence[str]) -> tuple[int, ...]:
+    found: list[int] = []
+    for name in names:
+        if name == "waiting":
+            found += WAITING
+        elif name == "ended":
+            found += ENDED
+        else:
+            try:
+                found.append(State[name.upper()])
+            except KeyError:
+                known = ", ".join(state.name.lower() for state in State)
+                raise OptionInvalid(f"bad state {name!r}: {known}, waiting or ended") from None
+    return tuple(found)
+
+
+def _check_order(by: str) -> None:
+    if by not in ("newest", "date"):
+        raise OptionInvalid(f"bad order {by!r}: newest or date")
+
+
+def _page(left: int | None) -> int:
+    return PAGE if left is None else max(0, min(PAGE, left))
+
+
+def _last(row: TaskRow, by: str) -> tuple[int, int]:
+    return (row.run_at or 0 if by == "date" else row.key), row.key
+
+
+def _one(task_id: str | None, many: dict[str, Any]) -> str:
+    if many or task_id is None:
+        raise NotAvailable("cancelling by filter is not in this release yet: give one task's id")
+    return task_id
+
+
+def _info_of(row: TaskRow) -> TaskInfo:
+    return TaskInfo(
+        id=row.id,
+        action=row.action,
+        version=row.version,
+        queue=row.queue,
+        state=shown(row.state, row.verdict),
+        cause=row.cause,
+        priority=("high", "medium", "low")[row.band],
+        attempts=row.attempt,
+        submitted_at=when(row.submitted),
+        run_at=None if row.run_at is None else when(row.run_at),
+        started_at=None if row.started_at is None else when(row.started_at),
+        ended_at=None if row.ended_at is None else when(row.ended_at),
+    )

@@ -1,0 +1,111 @@
+"""Settings: arguments of `App` > environment (`DULY_*`) > `[tool.duly]` in pyproject.toml > defaults."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from duly.core import units
+from duly.errors import NotAvailable, OptionInvalid
+
+_LATER = {
+    "lease": "leases of nodes come with PostgreSQL",
+    "schema": "schemas come with PostgreSQL",
+    "keep": "ended tasks are kept for good",
+    "keep_failed": "ended tasks are kept for good",
+    "status_file": "status files come with operations",
+    "max_cpu_pressure": "holding work back by load comes with actions over time",
+    "max_memory_pressure": "holding work back by load comes with actions over time",
+    "max_io_pressure": "holding work back by load comes with actions over time",
+    "memory_budget": "holding work back by load comes with actions over time",
+    "deadline_margin": "deadlines come with actions over time",
+    "addons": "addons come with flows",
+}
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings of an App.
+
+    `url` names the store, `app` the App for the command line (`module:app`). `poll` is how often a node looks by itself,
+    `drain_timeout` how long it lets running tasks go on when it is to end (seconds). `max_payload` bounds a payload and a
+    result (bytes). `concurrency` is the number of runners, by default that of CPU cores.
+    """
+
+    url: str = "sqlite:///duly.db"
+    app: str | None = None
+    poll: float = 1.0
+    drain_timeout: float = 30.0
+    max_payload: int = 16 * 1024 * 1024
+    concurrency: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.01 <= self.poll <= 60:
+            raise OptionInvalid(f"poll={self.poll:g}: between 0.01 and 60 seconds")
+        if not 1 <= self.max_payload <= MOST_PAYLOAD:
+            raise OptionInvalid(f"max_payload={self.max_payload}: between 1 byte and 64 MiB")
+        if not 0 <= self.concurrency <= MOST_RUNNERS:
+            raise OptionInvalid(f"concurrency={self.concurrency}: between 1 and {MOST_RUNNERS}")
+
+
+MOST_PAYLOAD = 64 * 1024 * 1024
+MOST_RUNNERS = 1_000
+_SECONDS = {"poll", "drain_timeout"}
+_SIZES = {"max_payload"}
+_COUNTS = {"concurrency"}
+
+
+def load(arguments: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Config:
+    """Return the settings; raises `OptionInvalid` for what is unknown or cannot be read."""
+    environment = os.environ if environment is None else environment
+    names = Config.__struct_fields__
+    from_environment = {
+        name: environment[f"DULY_{name.upper()}"] for name in names if f"DULY_{name.upper()}" in environment
+    }
+    given = {**_from_file(Path.cwd()), **from_environment, **arguments}
+    return Config(**{name: _read(name, value) for name, value in given.items()})
+
+
+def _read(name: str, value: Any) -> Any:
+    if name in _LATER:
+        raise NotAvailable(f"the setting {name!r} is not in this release yet: {_LATER[name]}")
+    if name not in Config.__struct_fields__:
+        near = get_close_matches(name, Config.__struct_fields__, 1)
+        raise OptionInvalid(f"there is no setting {name!r}" + (f"; {near[0]!r} is meant?" if near else ""))
+    if name in _SECONDS:
+        return units.seconds(value, name)
+    if name in _SIZES:
+        return units.size(value, name)
+    if name in _COUNTS:
+        return _count(name, value)
+    if not isinstance(value, str):
+        raise OptionInvalid(f"{name}={value!r}: text is wanted")
+    return value
+
+
+def _count(name: str, value: Any) -> int:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return int(value)
+    except (TypeError, ValueError):
+        raise OptionInvalid(f"{name}={value!r}: a whole number is wanted") from None
+
+
+def _from_file(folder: Path) -> dict[str, Any]:
+    """The table `[tool.duly]` of the nearest pyproject.toml, from this folder upwards."""
+    for place in (folder, *folder.parents):
+        file = place / "pyproject.toml"
+        if file.is_file():
+            try:
+                content = tomllib.loads(file.read_text("utf-8"))
+            except (OSError, ValueError) as error:
+                raise OptionInvalid(f"{file}: {error}") from None
+            table = content.get("tool", {}).get("duly", {})
+            return dict(table)
+    return {}

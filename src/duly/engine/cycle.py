@@ -1,0 +1,128 @@
+"""The exchange: what a node has to say and would like to have, in one transaction at a time.
+
+While one is under way the next gathers here, folded to one change per claim. The answer tells what did not apply: a task
+that has another holder is let go of; one that got a verdict meanwhile is decided again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from duly.core import lifecycle
+from duly.core.outcome import Outcome
+from duly.core.task import Change, State
+from duly.engine.attempt import Attempt, change_of, note_of
+from duly.ports import Miss, Rejection, Reply, Request, Want
+
+
+class Said(NamedTuple):
+    """One change that was sent, and what it was decided from; no outcome: a note, or handed back."""
+
+    attempt: Attempt
+    outcome: Outcome | None
+    change: Change
+
+
+class Cycle:
+    """What gathers for the next exchange, and what was sent in the last.
+
+    `now` returns the store's time in microseconds, `let_go` is told of attempts that are another's by now.
+    """
+
+    def __init__(self, node: int, now: Callable[[], int], let_go: Callable[[Attempt], None]) -> None:
+        self.node = node
+        self._number = 1
+        self._now = now
+        self._let_go = let_go
+        self._dice = random.Random()
+        self._said: list[Said] = []
+        self._noted: dict[int, Attempt] = {}
+        self._cleared: set[int] = set()
+        self._rejections: list[Rejection] = []
+        self._ring: set[str] = set()
+        self._sent: list[Said] = []
+        self._request: Request | None = None
+
+    @property
+    def under_way(self) -> bool:
+        """Whether an exchange has been sent and not been answered."""
+        return self._request is not None
+
+    def anything(self) -> bool:
+        """Whether there is something to say."""
+        return bool(self._said or self._noted or self._rejections)
+
+    # saying
+    def finish(self, attempt: Attempt, outcome: Outcome) -> None:
+        """An attempt came to its outcome."""
+        self.decide(attempt, change_of(attempt, outcome, self._now(), self._dice.random()), outcome)
+
+    def decide(self, attempt: Attempt, change: Change, outcome: Outcome | None = None) -> None:
+        """What becomes of an attempt's task is decided."""
+        self._noted.pop(attempt.held.key, None)
+        if attempt.held.bell and change.state >= State.SUCCEEDED:
+            self._ring.add(attempt.held.bell)
+        self._said.append(Said(attempt, outcome, change))
+
+    def note(self, attempt: Attempt, *, cleared: bool = False) -> None:
+        """An attempt has told something, which is with it; or a suspect has proved itself."""
+        self._noted[attempt.held.key] = attempt
+        if cleared:
+            self._cleared.add(attempt.held.key)
+
+    def hand_back(self, attempt: Attempt) -> None:
+        """An attempt that has not begun goes back."""
+        self.decide(attempt, lifecycle.hand_back(attempt.held, self._now()))
+
+    # exchanging
+    def request(self, want: Want | None) -> Request:
+        """Take all that has gathered into a request."""
+        self._said += [
+            Said(attempt, None, note_of(attempt, cleared=attempt.held.key in self._cleared))
+            for attempt in self._noted.values()
+        ]
+        self._sent, self._said = self._said, []
+        self._request = Request(
+            node=self.node,
+            number=self._number,
+            changes=[said.change for said in self._sent],
+            rejections=self._rejections,
+            want=want,
+            ring=self._ring,
+        )
+        self._noted, self._cleared, self._rejections, self._ring = {}, set(), [], set()
+        return self._request
+
+    def again(self) -> Request:
+        """The request that could not be carried out, to be sent once more."""
+        assert self._request is not None
+        return self._request
+
+    def answered(self, reply: Reply) -> None:
+        """Take in what came of the request."""
+        self._number += reply.counted
+        self._request = None
+        if reply.misses:
+            sent = {(said.change.key, said.change.claim): said for said in self._sent}
+            for miss in reply.misses:
+                self._missed(sent[miss.key, miss.claim], miss)
+        self._sent = []
+
+    def _missed(self, said: Said, miss: Miss) -> None:
+        attempt, outcome, change = said
+        if miss.state == State.RUNNING and miss.claim_now == miss.claim and miss.verdict is not None:
+            attempt.held = msgspec.structs.replace(attempt.held, verdict=miss.verdict)
+            attempt.events = [event for event in change.events if event[0] in ("start", "update", "info")]
+            if outcome is None:
+                self.hand_back(attempt)
+            else:
+                self.finish(attempt, outcome)
+            return
+        if outcome is not None:
+            event = ("rejected", self._now(), {"outcome": type(outcome).__name__.lower()})
+            self._rejections.append(Rejection(miss.key, miss.claim, [event]))
+        self._let_go(attempt)

@@ -1,0 +1,127 @@
+"""What callers of an App do with tasks: submit, cancel, look, wait. Each verb is written once, for sync and async."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from duly.core.lifecycle import admit
+from duly.core.order import Place, band_of, rank_terms
+from duly.core.task import Options, Passport, State
+from duly.engine.asking import Changed, Ended, Verb
+from duly.errors import TaskNotFound, WaitTimeout
+from duly.ports import CancelAsked, EventRow, Filter, Request, Submission, TaskRow
+
+T = TypeVar("T")
+
+MOST_SUBMITS = 10_000
+PAGE = 200
+CancelAnswer = Literal["cancelled", "asked", "ended"]
+
+
+class Desk:
+    """The verbs of one App; remembers the lanes that it has seen."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[tuple[str, str, int], int] = {}
+
+    # submitting
+    def submit(self, passports: Sequence[Passport], bell: str) -> Verb[dict[str, str]]:
+        """Store tasks, all in one transaction; answers by id: `created` or `existing`."""
+        wanted = {(p.options.queue, p.action, p.version) for p in passports}
+        missing = [lane for lane in wanted if lane not in self._lanes]
+        if missing:
+            for lane in (yield lambda store: store.lanes(missing)):
+                self._lanes[lane.queue, lane.action, lane.version] = lane.number
+        reply = yield Request(submits=[self._submission(passport, bell) for passport in passports])
+        answers: dict[str, str] = reply.answers
+        return answers
+
+    def _submission(self, passport: Passport, bell: str) -> Submission:
+        options = passport.options
+        terms = rank_terms(Place.FRONT if options.front else Place.BACK, due=options.run_at)
+        return Submission(
+            passport.id,
+            self._lanes[options.queue, passport.action, passport.version],
+            admit(options),
+            band_of(options.priority),
+            *terms,
+            options.run_at,
+            _text(options),
+            passport.payload_json,
+            passport.origin,
+            bell,
+        )
+
+    # looking
+    def find(self, task_id: str) -> Verb[TaskRow]:
+        """Read a task, or raise `TaskNotFound`."""
+        rows: list[TaskRow] = yield lambda store: store.find([task_id])
+        if not rows:
+            raise TaskNotFound(f"there is no task {task_id}")
+        return rows[0]
+
+    def page(self, wanted: Filter, by: str, after: tuple[int, int] | None, most: int) -> Verb[list[TaskRow]]:
+        """Read a page of tasks."""
+        rows: list[TaskRow] = yield lambda store: store.tasks(wanted, by, after, most)
+        return rows
+
+    def runs(self, task_id: str, after: int) -> Verb[list[EventRow]]:
+        """Read the next events of a task."""
+        rows: list[EventRow] = yield lambda store: store.events(task_id, after, PAGE)
+        return rows
+
+    def last_update(self, task_id: str) -> Verb[Any]:
+        """Read the data of a task's latest update, or None."""
+        update: Any = yield lambda store: store.last_update(task_id)
+        return None if update is None else msgspec.json.decode(update).get("data")
+
+    def await_change(self, timeout: float | None) -> Verb[bool]:
+        """Wait until anything in the store has changed; whether it did in time."""
+        changed: bool = yield Changed(timeout)
+        return changed
+
+    # waiting
+    def wait(self, task_id: str, timeout: float | None) -> Verb[TaskRow]:
+        """Wait until a task has ended, and read it; raises `WaitTimeout` and `TaskNotFound`."""
+        row = yield from self.find(task_id)
+        if row.state < State.SUCCEEDED:
+            ended = yield Ended(task_id, timeout)
+            if not ended:
+                raise WaitTimeout(f"task {task_id} had not ended after {timeout:g} s; it goes on")
+            row = yield from self.find(task_id)
+        return row
+
+    # cancelling
+    def cancel(self, task_id: str, reason: str, wait: float | None) -> Verb[CancelAnswer]:
+        """Cancel a task; with `wait`, until its cleanup is done, for so many seconds at most."""
+        until = None if wait is None else time.monotonic() + wait
+        reply = yield Request(cancels=[CancelAsked(task_id, reason)])
+        answer: str | None = reply.answers.get(task_id)
+        if answer is None:
+            raise TaskNotFound(f"there is no task {task_id}")
+        if answer == "asked" and until is not None:
+            yield from self.wait(task_id, max(0.0, until - time.monotonic()))
+        return answer  # type: ignore[return-value]
+
+
+def chunks(items: Iterable[T], size: int = MOST_SUBMITS) -> Iterator[list[T]]:
+    """Divide into lists of at most so many."""
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+def _text(options: Options) -> str | None:
+    """The options as they are stored: what is not said is not kept."""
+    text = msgspec.json.encode(options).decode()
+    return None if text == "{}" else text
+
+
+def decoded(text: str | None) -> Any:
+    """Decode JSON text from the store; None for None."""
+    return None if text is None else msgspec.json.decode(text)

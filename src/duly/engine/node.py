@@ -1,0 +1,624 @@
+"""A node: one running duly process that holds tasks and has its runners run them.
+
+One thread, one loop: it waits on its bell, on the store's thread and on its runners, and does what falls due. In each turn
+it hears what happened, hands over what fits, and, unless an exchange is under way, begins the next one.
+"""
+
+# long module: one loop and the answer to each of its events belong together
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from duly.core.estimate import HAND_MOST, HAND_SECONDS
+from duly.core.lifecycle import rescue as rescued
+from duly.core.task import Held
+from duly.engine.asking import ask
+from duly.engine.attempt import Attempt, began, outcome_of_answer, outcome_of_end, policy_of, said
+from duly.engine.console import Console
+from duly.engine.crew import Crew, Member
+from duly.engine.cycle import Cycle
+from duly.engine.rescue import rescue
+from duly.engine.roster import Roster
+from duly.engine.storethread import StoreThread
+from duly.engine.suspects import Suspects
+from duly.engine.ticker import Ticker
+from duly.engine.waker import Waker
+from duly.engine.window import Window
+from duly.errors import HandlerUnavailable, StoreBusy, StoreFull
+from duly.ports import (
+    Bell,
+    Born,
+    Ended,
+    Lost,
+    NodeRow,
+    NotBorn,
+    Pool,
+    Prepared,
+    Printed,
+    Reply,
+    RunnerEvent,
+    Told,
+    Want,
+)
+from duly.wire.runner import Done, Setup
+
+log = logging.getLogger("duly.node")
+
+LOOK_SECONDS = 0.002
+"""How long code may run before the node looks at what it is: an answer that comes sooner tells by itself."""
+
+OVERRUN_SECONDS = 2 * HAND_SECONDS
+"""A task that runs for so long is not short: what waits behind it is taken back."""
+
+RETRY_SECONDS = 0.25
+KEPT_OUTPUT = 64 * 1024
+SUSPECT_TURN = 4
+"""One claim in so many asks for suspects first."""
+
+
+class Settings(NamedTuple):
+    """How a node works: runners, seconds, and how many tasks one runner may have in hand."""
+
+    concurrency: int
+    poll: float = 1.0
+    drain_timeout: float = 30.0
+    most_bytes: int = 16 * 1024 * 1024
+    hand_most: int = HAND_MOST
+    label: str = ""
+
+
+class GivenUp(Exception):
+    """This node was struck off by others; whoever runs it starts anew."""
+
+
+class Node:
+    """One life of a node, under one number. `run` returns when it has drained."""
+
+    def __init__(
+        self,
+        thread: StoreThread,
+        make_pool: Callable[[str], Pool],
+        make_bell: Callable[[], Bell],
+        roster: Roster,
+        settings: Settings,
+        console: Console,
+    ) -> None:
+        self._thread = thread
+        self._roster = roster
+        self._settings = settings
+        self._console = console
+        self.name = os.urandom(8).hex()
+        self._bell = make_bell()
+        self._make_pool = make_pool
+        self._pool = make_pool(self.name)
+        self._waker = Waker()
+        self._inbox: deque[Callable[[], None]] = deque()
+        self._epoll = select.epoll()
+        self._ticker: Ticker[str | Member] = Ticker()
+        self._window = Window()
+        self._crew = Crew(self._pool, settings.concurrency, settings.hand_most)
+        self._suspects = Suspects(self._crew)
+        self._number = 0
+        self._cycle = Cycle(0, self._store_now, self._let_go)
+        self._offset = time.time_ns() // 1000 - time.monotonic_ns() // 1000
+        self._seen_version = -1
+        self._turns = 0
+        self._look = True
+        self._more = False
+        self._handed = 0
+        self._handed_at_poll = 0
+        self._draining: float | None = None
+        self._prepared = False
+        self._rescuing: set[int] = set()
+        self.ready = threading.Event()
+
+    # from other threads, and from signal handlers
+    def drain(self, timeout: float | None = None) -> None:
+        """Claim no more, give what runs so many seconds, then stop it; `run` returns when all is told."""
+        seconds = self._settings.drain_timeout if timeout is None else timeout
+        self._tell(lambda: self._drain(seconds))
+
+    def _tell(self, what: Callable[[], None]) -> None:
+        self._inbox.append(what)
+        self._waker.wake()
+
+    # life
+    def run(self) -> None:
+        """Work until drained. Raises `HandlerUnavailable`, `StoreError`, `GivenUp`; all that ran here is gone then, too."""
+        try:
+            self._begin()
+            while not self._over():
+                self._turn()
+            ask(self._thread, _call(lambda store: store.leave(self._number)))
+        except BaseException:
+            self._pool.close()
+            self._thread.post(lambda store: store.abandon(self._number), _ignore)
+            raise
+        finally:
+            self._pool.close()
+            self._bell.close()
+            self._waker.close()
+            self._epoll.close()
+
+    def _begin(self) -> None:
+        thread, label = self._thread, self._settings.label
+        self._number = ask(thread, _call(lambda store: store.enlist(self.name, self._bell.address, label)))
+        self._cycle = Cycle(self._number, self._store_now, self._let_go)
+        for dead in ask(thread, _call(lambda store: store.dead())):
+            self._rescue(dead)
+        self._roster.set_lanes(ask(thread, _call(lambda store: store.lanes(self._roster.declared()))))
+        self._start_pool(preload=True)
+        self._epoll.register(self._bell, select.EPOLLIN)
+        self._epoll.register(self._waker, select.EPOLLIN)
+        self._ticker.set("poll", time.monotonic() + self._settings.poll)
+
+    def _start_pool(self, *, preload: bool) -> None:
+        self._pool.start(Setup(targets=self._roster.targets, preload=preload, most_bytes=self._settings.most_bytes))
+        self._epoll.register(self._pool, select.EPOLLIN)
+
+    def _restart_pool(self, *, preload: bool) -> None:
+        self._epoll.unregister(self._pool)
+        self._pool.close()
+        self._pool = self._make_pool(self.name)
+        self._crew = Crew(self._pool, self._settings.concurrency, self._settings.hand_most)
+        self._suspects = Suspects(self._crew)
+        self._start_pool(preload=preload)
+
+    def _over(self) -> bool:
+        if self._draining is None or self._cycle.under_way or self._cycle.anything() or len(self._window):
+            return False
+        return not any(member.handed for member in self._crew) and not self._rescuing
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        ready = {fd for fd, _ in self._epoll.poll(self._ticker.wait(now, self._settings.poll))}
+        if self._waker.fileno() in ready:
+            self._waker.clear()
+        if self._bell.fileno() in ready:
+            self._bell.silence()
+            self._look = True
+        while self._inbox:
+            self._inbox.popleft()()
+        if self._pool.fileno() in ready:
+            for event in self._pool.events():
+                self._hear(event)
+        now = time.monotonic()
+        for what in self._ticker.due(now):
+            self._do(what, now)
+        self._dispatch(now)
+        self._exchange(now)
+
+    def _do(self, what: str | Member, now: float) -> None:
+        """Do what has fallen due."""
+        if isinstance(what, Member):
+            self._look_at(what, now)
+            return
+        match what:
+            case "poll":
+                self._poll(now)
+            case "due":
+                self._look = True
+            case "spawn":
+                self._fill(now)
+            case "drain":
+                self._stop_all("drain", now)
+            case "suspect":
+                attempt = self._suspects.cleared(now)
+                if attempt is not None:
+                    self._cycle.note(attempt, cleared=True)
+            case "retry":
+                self._send(self._cycle.again())
+
+    # the store
+    def _store_now(self) -> int:
+        return time.monotonic_ns() // 1000 + self._offset
+
+    def _exchange(self, now: float) -> None:
+        """Begin the next exchange, if none is under way and there is something to say or to look for."""
+        if self._cycle.under_way or not self._prepared:
+            return
+        room = self._room()
+        if not (self._look or self._cycle.anything() or (self._more and room)):
+            return
+        self._look = False
+        self._send(self._cycle.request(self._want(room)))
+
+    def _room(self) -> int:
+        if self._draining is not None or self._suspects.alone:
+            return 0
+        taking = self._crew.taking()
+        active = sum(1 for member in taking if not member.overrun)
+        return self._window.room(active, sum(1 for member in taking if not member.handed))
+
+    def _want(self, room: int) -> Want | None:
+        if self._draining is not None or self._suspects.alone:
+            return None
+        self._turns += 1
+        idle = not len(self._window) and any(not member.handed for member in self._crew.taking())
+        first = "no" if not idle else "first" if self._turns % SUSPECT_TURN == 0 else "last"
+        beyond = self._settings.concurrency if len(self._window) else 0
+        return Want(self._roster.lanes, room, beyond, self._window.worst(), first)
+
+    def _send(self, request: Any) -> None:
+        def done(reply: Reply | None, error: BaseException | None) -> None:
+            at = time.monotonic_ns() // 1000
+            self._tell(lambda: self._answered(reply, error, at))
+
+        self._thread.post(request, done)
+
+    def _answered(self, reply: Reply | None, error: BaseException | None, at: int) -> None:
+        if isinstance(error, StoreBusy | StoreFull):
+            log.error("%s; trying again", error)
+            self._ticker.set("retry", time.monotonic() + RETRY_SECONDS)
+            return
+        if error is not None:
+            raise error
+        assert reply is not None
+        if not reply.done:
+            raise GivenUp
+        self._offset = reply.now - at
+        self._cycle.answered(reply)
+        now = time.monotonic()
+        self._suspects.noted(now)
+        if self._suspects.until is not None:
+            self._ticker.set("suspect", self._suspects.until)
+        for held in reply.claims:
+            self._take(held)
+        self._more = bool(reply.claims)
+        for asked in reply.asked:
+            self._cancel(asked.key, asked.claim, asked.verdict, now)
+        if reply.next is not None:
+            self._ticker.set("due", now + max(0, reply.next.at - reply.now) / 1e6)
+        else:
+            self._ticker.clear("due")
+        if reply.lanes_version != self._roster.version:
+            self._thread.post(lambda store: store.lanes(), self._new_lanes)
+        self._make_way(reply.claims)
+
+    def _new_lanes(self, lanes: Any, error: BaseException | None) -> None:
+        def take() -> None:
+            if error is None:
+                self._roster.set_lanes(lanes)
+                self._look = True
+
+        self._tell(take)
+
+    def _take(self, held: Held) -> None:
+        """A claim: from now on it is this node's."""
+        place = self._roster.place(held.lane)
+        policy = policy_of(self._roster.policy(held.lane), held.options)
+        attempt = Attempt(held, place, policy, self._window.time_of(held.lane))
+        if held.suspect:
+            self._suspects.take(attempt)
+        elif self._draining is not None:
+            self._cycle.hand_back(attempt)
+        else:
+            self._window.put(attempt)
+
+    def _let_go(self, attempt: Attempt) -> None:
+        """An attempt is another's by now: what still runs here of it is in vain."""
+        for member in self._crew:
+            if member.remove(attempt.held.key, attempt.held.claim) is not None:
+                member.runner.climb("kill", attempt.held.key, attempt.held.claim, "")
+
+    # polling
+    def _poll(self, now: float) -> None:
+        self._ticker.set("poll", now + self._settings.poll)
+        if len(self._window) and self._handed == self._handed_at_poll:
+            for attempt in self._window.take_all():  # nothing was handed over for a whole poll: others may be free
+                self._cycle.hand_back(attempt)
+        self._handed_at_poll = self._handed
+        self._thread.post(lambda store: (store.version(), store.dead()), self._polled)
+
+    def _polled(self, seen: Any, error: BaseException | None) -> None:
+        def take() -> None:
+            if error is not None:
+                if not isinstance(error, StoreBusy | StoreFull):
+                    raise error
+                return
+            version, dead = seen
+            self._look = self._look or version != self._seen_version
+            self._seen_version = version
+            for node in dead:
+                if node.number not in self._rescuing and node.number != self._number:
+                    self._rescuing.add(node.number)
+                    threading.Thread(target=self._rescue, args=(node,), name="duly-rescue", daemon=True).start()
+
+        self._tell(take)
+
+    def _rescue(self, dead: NodeRow) -> None:
+        """Give back what a dead node held; in a thread of its own, since processes are swept first."""
+        try:
+            ask(
+                self._thread,
+                rescue(dead, sweep=self._pool.sweep, policy=self._roster.policy, now=self._store_now),
+            )
+        except Exception:
+            log.exception("what node %d held could not be given back; trying again", dead.number)
+        self._tell(lambda: self._rescuing.discard(dead.number))
+        self._look = True
+
+    # the runners
+    def _hear(self, event: RunnerEvent) -> None:
+        match event:
+            case Told():
+                self._told(event)
+            case Printed(runner, data, owner):
+                self._printed(runner.number, runner.running(), data, owner)
+            case Born(runner):
+                self._crew.born(runner)
+            case Ended():
+                self._ended(event)
+            case NotBorn(runner, reason):
+                self._crew.refused(reason, time.monotonic(), runner)
+                self._fill(time.monotonic())
+            case Prepared(problems, threads):
+                self._hear_prepared(problems, threads)
+            case Lost():
+                self._lost()
+
+    def _hear_prepared(self, problems: list[Any], threads: list[str]) -> None:
+        if problems and not self.ready.is_set():
+            raise HandlerUnavailable(
+                "\n".join(f"{self._roster.title(p.target)}: {_told_error(p.error)}" for p in problems)
+            )
+        for problem in problems:
+            log.error("%s cannot be served: %s", self._roster.title(problem.target), _told_error(problem.error))
+            self._roster.lose(problem.target)
+        if threads:
+            log.warning("importing %s starts threads: each runner imports it by itself, which is slower", threads[0])
+            self._restart_pool(preload=False)
+        self._prepared = True
+        self._fill(time.monotonic())
+        self.ready.set()
+
+    def _fill(self, now: float) -> None:
+        if self._draining is None and self._prepared:
+            self._crew.fill(now)
+        if self._crew.retry_at is not None:
+            self._ticker.set("spawn", self._crew.retry_at)
+
+    def _told(self, event: Told) -> None:  # the hot path: about 6 µs a message
+        member = self._crew.member(event.runner.number)
+        if member is None:
+            return
+        now = self._store_now()
+        for message in event.messages:
+            if type(message) is not Done:
+                attempt = member.handed.get(message.key)
+                if attempt is not None and attempt.held.claim == message.claim:
+                    self._notice_running(member, attempt)
+                    said(attempt, message, now)
+                    self._cycle.note(attempt)
+                continue
+            attempt = member.remove(message.key, message.claim)
+            if attempt is not None:
+                self._answer(attempt, message, now)
+            if message.retire or (attempt is not None and _timed_out(attempt)):
+                self._retire(member)
+        member.overrun = member.held_back = False
+        self._refill(member)
+
+    def _answer(self, attempt: Attempt, done: Done, now: int) -> None:
+        self._window.observe(attempt, done.nanoseconds / 1e9)
+        if attempt.began_at is None:
+            attempt.started_at = now - done.nanoseconds // 1000
+            attempt.events.insert(0, ("start", attempt.started_at, None))
+        offset = now - time.time_ns() // 1000 if done.until is not None else 0
+        self._cycle.finish(attempt, outcome_of_answer(attempt, done, offset))
+        self._suspects.ended(attempt)
+
+    def _printed(self, runner: int, running: Any, data: bytes, owner: tuple[int, int] | None) -> None:
+        """Pass on what was printed, and keep its end with its attempt."""
+        member = self._crew.member(runner)
+        key = owner[0] if owner is not None else running[0] if running is not None else None
+        attempt = member.handed.get(key) if member is not None and key is not None else None
+        label = "duly"
+        if attempt is not None:
+            attempt.output = (attempt.output + data)[-KEPT_OUTPUT:]
+            label = f"{self._roster.title(attempt.target)} {attempt.held.id}"
+        self._console.show(runner, label, data, last=owner is not None)
+
+    def _ended(self, event: Ended) -> None:
+        """A runner is gone: whom it was running is charged, the others have not begun."""
+        running = event.runner.running()
+        member = self._crew.ended(event.runner)
+        self._ticker.clear(member) if member is not None else None
+        if member is not None:
+            for key, attempt in list(member.handed.items()):
+                if running is not None and running[:2] == (key, attempt.held.claim):
+                    self._notice(attempt, running[2] / 1e9)
+                    self._cycle.finish(attempt, outcome_of_end(attempt, event.signal, event.exit_code))
+                    self._suspects.ended(attempt)
+                else:
+                    self._return(attempt)
+        self._fill(time.monotonic())
+
+    def _lost(self) -> None:
+        """The process that forks runners is gone, and they with it: as if the node was, but for what has not begun."""
+        log.error("the process that starts runners ended; starting another")
+        for member in self._crew:
+            running = member.runner.running()
+            self._ticker.clear(member)
+            for key, attempt in member.handed.items():
+                if running is not None and running[:2] == (key, attempt.held.claim):
+                    self._cycle.decide(attempt, rescued(attempt.held, attempt.policy, self._store_now(), 0.5))
+                else:
+                    self._return(attempt)
+            self._crew.ended(member.runner)
+        self._prepared = False
+        self._restart_pool(preload=True)
+
+    def _return(self, attempt: Attempt) -> None:
+        """An attempt that has not begun waits again, or goes back if it is not to be begun here."""
+        self._suspects.ended(attempt)
+        if attempt.held.verdict is not None or self._draining is not None or attempt.held.suspect:
+            self._cycle.hand_back(attempt)
+        else:
+            self._window.put(attempt)
+
+    # handing over
+    def _dispatch(self, now: float) -> None:
+        if self._suspects.alone:
+            self._prepare_suspect(now)
+            return
+        if len(self._window):
+            taking = self._crew.taking()
+            share = -(-len(self._window) // len(taking)) if taking else 0
+            for member in taking:
+                self._hand(member, share)
+
+    def _refill(self, member: Member) -> None:
+        if len(self._window) and not self._suspects.alone:
+            self._hand(member, HAND_MOST)
+
+    def _hand(self, member: Member, most: int) -> None:
+        """Hand over the most urgent first, while they fit."""
+        if not member.takes:
+            return
+        was_idle = not member.handed
+        while most > 0 and len(self._window) and self._crew.hand(member, self._window.first()):
+            self._window.pop()
+            self._handed += 1
+            most -= 1
+        if was_idle and member.handed:
+            self._ticker.soonest(member, time.monotonic() + LOOK_SECONDS)
+
+    def _make_way(self, claims: list[Held]) -> None:
+        """What waits inside runners goes back into the window if something of a higher band came."""
+        if not claims:
+            return
+        band = min(held.band for held in claims)
+        for member in self._crew:
+            if len(member.handed) > 1 and any(attempt.held.band > band for attempt in member.handed.values()):
+                self._take_back(member)
+
+    def _take_back(self, member: Member) -> None:
+        for attempt in self._crew.take_back(member):
+            self._return(attempt)
+
+    def _retire(self, member: Member) -> None:
+        for attempt in self._crew.retire(member):
+            self._return(attempt)
+        self._fill(time.monotonic())
+
+    def _prepare_suspect(self, now: float) -> None:
+        for member in self._crew:
+            if len(member.handed) > 1:
+                self._take_back(member)
+        attempt = self._suspects.to_note()
+        if attempt is not None:
+            began(attempt, now, self._store_now())
+            self._cycle.note(attempt)
+        self._fill(now)
+
+    # looking
+    def _look_at(self, member: Member, now: float) -> None:
+        """See what a runner runs, note that it began, and stop it if its time or memory is over."""
+        running = member.runner.running()
+        attempt = member.handed.get(running[0]) if running is not None else None
+        if running is None or attempt is None or attempt.held.claim != running[1]:
+            if member.handed:
+                self._ticker.set(member, now + LOOK_SECONDS)
+            return
+        since = running[2] / 1e9
+        if now - since < LOOK_SECONDS and attempt.stopping is None:
+            self._ticker.set(member, since + LOOK_SECONDS)
+            return
+        self._notice(attempt, since)
+        stopping = attempt.stop()
+        limit = stopping.measures
+        if limit is not None:
+            stopping.measured(member.runner.memory(limit) or 0)
+        rung, again = stopping.look(now)
+        if rung is not None:
+            self._stop_alone(member, attempt)
+            member.runner.climb(rung, attempt.held.key, attempt.held.claim, stopping.reason or "")
+        if now - since >= OVERRUN_SECONDS:
+            member.overrun = True
+            self._take_back(member)
+        else:
+            again = min(again, since + OVERRUN_SECONDS)
+        self._ticker.set(member, again)
+
+    def _notice(self, attempt: Attempt, since: float) -> None:
+        if attempt.began_at is None:
+            began(attempt, since, self._offset + round(since * 1e6))
+            self._cycle.note(attempt)
+
+    def _notice_running(self, member: Member, attempt: Attempt) -> None:
+        """An attempt that tells something has begun, also if nobody has looked yet."""
+        running = member.runner.running()
+        if running is not None and running[0] == attempt.held.key:
+            self._notice(attempt, running[2] / 1e9)
+
+    def _stop_alone(self, member: Member, attempt: Attempt) -> None:
+        """What is to be stopped must have nobody behind it that could be hit instead."""
+        member.held_back = True
+        for taken in self._crew.take_back(member):
+            if taken is not attempt:
+                self._return(taken)
+
+    # stopping
+    def _cancel(self, key: int, claim: int, verdict: int, now: float) -> None:
+        """A task that this node holds is to end otherwise."""
+        attempt = self._window.remove(key)
+        if attempt is not None:
+            attempt.held = msgspec.structs.replace(attempt.held, verdict=verdict)
+            self._cycle.hand_back(attempt)
+            return
+        for member in self._crew:
+            attempt = member.handed.get(key)
+            if attempt is None or attempt.held.claim != claim or attempt.held.verdict is not None:
+                continue
+            attempt.held = msgspec.structs.replace(attempt.held, verdict=verdict)
+            running = member.runner.running()
+            if running is None or running[0] != key:
+                self._take_back(member)
+            if key in member.handed:
+                attempt.stop().ask("cancel", now)
+                self._ticker.set(member, now)
+
+    def _stop_all(self, reason: Any, now: float) -> None:
+        for member in self._crew:
+            for attempt in member.handed.values():
+                attempt.stop().ask(reason, now)
+            self._ticker.set(member, now)
+
+    def _drain(self, seconds: float) -> None:
+        now = time.monotonic()
+        self._draining = now + seconds
+        self._ticker.set("drain", self._draining)
+        for attempt in self._window.take_all():
+            self._cycle.hand_back(attempt)
+        suspect = self._suspects.give_up()
+        if suspect is not None:
+            self._cycle.hand_back(suspect)
+        for member in self._crew:
+            self._take_back(member)
+
+
+def _timed_out(attempt: Attempt) -> bool:
+    return attempt.stopping is not None and attempt.stopping.reason == "timeout"
+
+
+def _told_error(error: Any) -> str:
+    return str(error.traceback or f"{error.type}: {error.message}").rstrip()
+
+
+def _call(function: Callable[[Any], Any]) -> Any:
+    return (yield function)
+
+
+def _ignore(_result: Any, _error: BaseException | None) -> None:
+    return None

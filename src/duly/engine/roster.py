@@ -1,0 +1,61 @@
+"""What a node serves: its actions, where their handlers are found, and the lanes they are claimed from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from duly.core.action import ActionSpec, Policy
+from duly.ports import Lane
+from duly.wire.runner import Target
+
+
+class Roster:
+    """Declared actions with their targets, and the queues to serve (None: all)."""
+
+    def __init__(self, actions: Sequence[tuple[ActionSpec, Target]], queues: Sequence[str] | None = None) -> None:
+        self.actions = [action for action, _ in actions]
+        self.targets = [target for _, target in actions]
+        self._queues = None if queues is None else frozenset(queues)
+        self._places = {(action.name, action.version): place for place, action in enumerate(self.actions)}
+        self._unusable: set[int] = set()
+        self._lanes: dict[int, int] = {}
+        self.version = -1
+
+    def declared(self) -> list[tuple[str, str, int]]:
+        """The lanes that its actions have even before a task was submitted: (queue, action, version)."""
+        lanes = [(action.queue, action.name, action.version) for action in self.actions]
+        return [lane for lane in lanes if self._queues is None or lane[0] in self._queues]
+
+    def set_lanes(self, lanes: Iterable[Lane]) -> None:
+        """Take in the lanes there are."""
+        lanes = list(lanes)
+        self.version = max((lane.number for lane in lanes), default=0)
+        self._lanes = {
+            lane.number: place
+            for lane in lanes
+            if (self._queues is None or lane.queue in self._queues)
+            and (place := self._places.get((lane.action, lane.version))) is not None
+        }
+
+    def lose(self, place: int) -> None:
+        """A target cannot be used: its lanes are not asked for any more."""
+        self._unusable.add(place)
+
+    @property
+    def lanes(self) -> list[int]:
+        """The lanes to claim from."""
+        return [lane for lane, place in self._lanes.items() if place not in self._unusable]
+
+    def place(self, lane: int) -> int:
+        """Which action a lane is of."""
+        return self._lanes[lane]
+
+    def policy(self, lane: int) -> Policy:
+        """What bounds the attempts of a lane's tasks; the defaults for one that is not served here."""
+        place = self._lanes.get(lane)
+        return Policy() if place is None else self.actions[place].policy
+
+    def title(self, place: int) -> str:
+        """What people call an action."""
+        action = self.actions[place]
+        return action.name if action.version == 1 else f"{action.name} v{action.version}"

@@ -1,0 +1,89 @@
+"""Watching a suspect: a task that was on lost nodes twice runs alone, in a fresh process, its start committed before.
+
+For its first 30 s nothing else is begun here, so that if the node is lost once more it is known by whom.
+"""
+
+from __future__ import annotations
+
+from duly.engine.attempt import Attempt
+from duly.engine.crew import Crew, Member
+
+WATCH_SECONDS = 30.0
+
+
+class Suspects:
+    """At most one suspect at a time: it waits for a fresh runner, its start is noted, it runs, it is cleared."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self._attempt: Attempt | None = None
+        self._member: Member | None = None
+        self._noting = False
+        self._until: float | None = None
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing else may be begun now."""
+        return self._attempt is not None
+
+    def take(self, attempt: Attempt) -> None:
+        """A suspect was claimed."""
+        self._attempt = attempt
+
+    def to_note(self) -> Attempt | None:
+        """The suspect, once, when a fresh runner waits for it: its start is to be committed now."""
+        if self._attempt is None or self._noting:
+            return None
+        self._member = self._fresh()
+        if self._member is None:
+            return None
+        self._noting = True
+        return self._attempt
+
+    def _fresh(self) -> Member | None:
+        idle = [member for member in self._crew.taking() if not member.handed]
+        for member in idle:
+            if member.fresh:
+                return member
+        if idle and all(member.ready for member in self._crew):
+            self._crew.retire(idle[0])
+        return None
+
+    def noted(self, now: float) -> None:
+        """Its start is committed: hand it over."""
+        if self._attempt is None or self._until is not None or not self._noting:
+            return
+        if self._member is None or not self._member.takes:
+            self._noting = False  # that runner has ended meanwhile: another one
+            return
+        self._crew.hand(self._member, self._attempt)
+        self._until = now + WATCH_SECONDS
+
+    @property
+    def until(self) -> float | None:
+        """When it will have been watched for long enough."""
+        return self._until
+
+    def cleared(self, now: float) -> Attempt | None:
+        """The suspect, if it has run for long enough to be one no more."""
+        if self._until is None or now < self._until:
+            return None
+        attempt = self._attempt
+        self._forget()
+        return attempt
+
+    def ended(self, attempt: Attempt) -> None:
+        """An attempt has ended; perhaps the suspect."""
+        if attempt is self._attempt:
+            self._forget()
+
+    def give_up(self) -> Attempt | None:
+        """The suspect, if it has not been handed over: it is not to be begun here."""
+        attempt = self._attempt if self._until is None else None
+        if attempt is not None:
+            self._forget()
+        return attempt
+
+    def _forget(self) -> None:
+        self._attempt = self._member = self._until = None
+        self._noting = False

@@ -1,0 +1,94 @@
+"""A worker: a node kept alive, in the thread that calls it or in one of its own."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from duly.engine.node import GivenUp, Node
+
+log = logging.getLogger("duly.node")
+
+
+class Worker:
+    """Runs nodes one after another until it is stopped; a new one only if the last was given up by others."""
+
+    def __init__(self, make_node: Callable[[], Node]) -> None:
+        self._make_node = make_node
+        self._node = make_node()
+        self._stopping = False
+        self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None
+
+    def run(self) -> None:
+        """Work in this thread until stopped."""
+        while True:
+            try:
+                self._node.run()
+            except GivenUp:
+                log.error("this node was given up; starting anew")
+                self._node = self._make_node()
+                if self._stopping:
+                    return
+            else:
+                return
+
+    def run_until_signalled(self) -> None:
+        """Work in this, the main, thread; SIGTERM and SIGINT drain, a second one hurries."""
+        with self._signals():
+            self.run()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        old = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self.stop(hurry=self._stopping)
+
+    def start(self) -> None:
+        """Work in a thread of its own; returns when runners can be handed work, or raises why not."""
+        self._thread = threading.Thread(target=self._run_and_keep_error, name="duly-node", daemon=True)
+        self._thread.start()
+        self._node.ready.wait()
+        if self._error is not None:
+            self._thread.join()
+            raise self._error
+
+    def _run_and_keep_error(self) -> None:
+        try:
+            self.run()
+        except BaseException as error:  # noqa: BLE001 - it is raised in `start` or `close`
+            self._error = error
+            log.error("the worker stops: %s", error)
+        finally:
+            self._node.ready.set()
+
+    def stop(self, *, hurry: bool = False) -> None:
+        """Drain; in a hurry what runs is asked to stop at once."""
+        self._stopping = True
+        self._node.drain(0.0 if hurry else None)
+
+    def close(self) -> None:
+        """Drain, and wait until all is told; raises what the worker stopped for, if that was an error."""
+        self.stop()
+        if self._thread is not None:
+            try:
+                self._thread.join()
+            except BaseException:
+                self.stop(hurry=True)
+                self._thread.join()
+                raise
+        if self._error is not None:
+            raise self._error
