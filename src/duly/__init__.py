@@ -1,7 +1,7 @@
 """duly runs tasks duly: each in a process of its own, on time, cancellable, watched as it happens.
 
-`perform` runs one callable in isolation, now. An `App` keeps tasks in a store and has workers run them. The names here are
-the public interface; everything else is private.
+`perform` runs one callable in isolation, now. An `App` keeps tasks in a store and has workers run them. The names
+here are the public interface; everything else is private.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Coroutine, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
@@ -120,7 +120,7 @@ class Action(Generic[C, X, P, R]):
         run_at: units.Moment | None = None,
         delay: units.Seconds | None = None,
         queue: str | None = None,
-        timeout: units.Seconds | None | msgspec.UnsetType = UNSET,
+        timeout: units.Seconds | msgspec.UnsetType | None = UNSET,
         max_attempts: int | None = None,
         **later: Any,
     ) -> Action[C, X, P, R]:
@@ -159,7 +159,7 @@ def with_options(
     run_at: units.Moment | None = None,
     delay: units.Seconds | None = None,
     queue: str | None = None,
-    timeout: units.Seconds | None | msgspec.UnsetType = UNSET,
+    timeout: units.Seconds | msgspec.UnsetType | None = UNSET,
     max_attempts: int | None = None,
     **later: Any,
 ) -> Options:
@@ -176,9 +176,9 @@ def with_options(
     if run_at is not None and delay is not None:
         raise OptionInvalid("run_at and delay say the same thing twice; give one of them")
     if run_at is not None:
-        changes["run_at"] = units.moment(run_at, datetime.now(timezone.utc), "run_at")
+        changes["run_at"] = units.moment(run_at, datetime.now(UTC), "run_at")
     if delay is not None:
-        changes["run_at"] = units.moment(units.seconds(delay, "delay"), datetime.now(timezone.utc), "delay")
+        changes["run_at"] = units.moment(units.seconds(delay, "delay"), datetime.now(UTC), "delay")
     if timeout is not UNSET:
         changes["timeout"] = _time_limit(timeout)
     if max_attempts is not None:
@@ -197,8 +197,8 @@ def spec_of(
     memory: units.Size | None = None,
     isolation: Isolation = "process",
     max_attempts: int = 5,
-    retry: Backoff | None = None,
-    demote_after: int = 2,
+    retry: Any = None,
+    demote_after: Any = 2,
     **later: Any,
 ) -> ActionSpec:
     """Read a declaration; raises `ActionInvalid`, `OptionInvalid` and `NotAvailable`."""
@@ -281,8 +281,6 @@ class Decorator(Protocol):
     @overload
     def __call__(self, function: Callable[Concatenate[Task, P], R], /) -> Action[Concatenate[Task, P], R, P, R]: ...
     @overload
-    def __call__(
-        self, function: Callable[P, Coroutine[Any, Any, R]], /
-    ) -> Action[P, Coroutine[Any, Any, R], P, R]: ...
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Action[P, Coroutine[Any, Any, R], P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> Action[P, R, P, R]: ...

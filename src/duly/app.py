@@ -7,12 +7,8 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime, timezone
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
-
-import msgspec
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self, cast
 
 from duly import config
 from duly.action import Action, Decorator, declared, spec_of, with_options
@@ -24,8 +20,8 @@ from duly.core.task import ENDED, WAITING, Options, Passport, State, shown
 from duly.engine.asking import Verb, aask, ask
 from duly.engine.desk import PAGE, CancelAnswer, Desk, chunks
 from duly.engine.storethread import StoreThread
-from duly.errors import ActionInvalid, NotAvailable, OptionInvalid, StoreUnavailable, WorkerMisplaced
-from duly.handle import Handle, TaskResult, when
+from duly.errors import ActionInvalid, NotAvailable, OptionInvalid, WorkerMisplaced
+from duly.handle import Handle, when
 from duly.ports import Filter, Finding, Store, TaskRow
 from duly.runner.context import HERE
 
@@ -66,9 +62,9 @@ class TaskInfo(NamedTuple):
 class App:
     """A store, and the actions whose tasks it keeps.
 
-    `url` is `sqlite:///file`, `sqlite:////absolute/file` or `sqlite:///:memory:`; without it `DULY_URL`, `[tool.duly] url` in
-    pyproject.toml, and at last `sqlite:///duly.db` are used. The other settings are those of `duly.config.Config`. Nothing
-    is opened before it is needed.
+    `url` is `sqlite:///file`, `sqlite:////absolute/file` or `sqlite:///:memory:`; without it `DULY_URL`, `[tool.duly]
+    url` in pyproject.toml, and at last `sqlite:///duly.db` are used. The other settings are those of
+    `duly.config.Config`. Nothing is opened before it is needed.
 
     >>> app = duly.App("sqlite:///tasks.db")
     """
@@ -105,9 +101,10 @@ class App:
     ) -> Decorator:
         """Declare a function at the top of a module as the handler of an action; the name stays callable.
 
-        Its parameters are the payload's schema; a first one annotated `duly.Task` is given the context instead. `timeout`
-        (None: no limit) and `grace` in seconds, `memory` in bytes or like "512MiB". A failed attempt is tried again up to
-        `max_attempts` in all, as `retry` says (`Backoff()`), from the `demote_after`-th failure in a lower band.
+        Its parameters are the payload's schema; a first one annotated `duly.Task` is given the context instead.
+        `timeout` (None: no limit) and `grace` in seconds, `memory` in bytes or like "512MiB". A failed attempt is
+        tried again up to `max_attempts` in all, as `retry` says (`Backoff()`), from the `demote_after`-th failure in
+        a lower band.
 
         Raises `ActionInvalid` for a bad name, a handler that cannot be found or called by another process, or a second
         declaration of (name, version); `OptionInvalid` for the others.
@@ -148,8 +145,9 @@ class App:
     def passport(self, action: str, payload: Any = None, *, version: int | None = None, **options: Any) -> Passport:
         """Make the passport of a task by name, and store nothing; for options see `Action.using`.
 
-        The payload is one JSON value. An object holds the handler's arguments by name, any other value is that of its only
-        required parameter. An action that is not declared here is taken as it is: its tasks wait until somebody serves it.
+        The payload is one JSON value. An object holds the handler's arguments by name, any other value is that of its
+        only required parameter. An action that is not declared here is taken as it is: its tasks wait until somebody
+        serves it.
         """
         known = self._known(action, version)
         if known is None:
@@ -213,9 +211,7 @@ class App:
 
     async def asubmit_many(self, passports: Iterable[Passport]) -> list[Handle[Any]]:
         """Like `submit_many`, from async code."""
-        return [
-            handle for chunk in chunks(passports) for handle in await aask(self._store(), self._submitting(chunk))
-        ]
+        return [handle for chunk in chunks(passports) for handle in await aask(self._store(), self._submitting(chunk))]
 
     def submit_passport(self, passport: Passport) -> Handle[Any]:
         """Store one task."""
@@ -389,7 +385,7 @@ class App:
         """Close the store; safe to call twice. A closed App is used no more."""
         self._thread.close()
 
-    def __enter__(self) -> App:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -409,14 +405,14 @@ class Working:
     def __init__(self, worker: Any) -> None:
         self._worker = worker
 
-    def __enter__(self) -> Working:
+    def __enter__(self) -> Self:
         self._worker.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._worker.close()
 
-    async def __aenter__(self) -> Working:
+    async def __aenter__(self) -> Self:
         import asyncio  # noqa: PLC0415 - sync code need not pay for it
 
         await asyncio.to_thread(self._worker.start)
@@ -467,8 +463,8 @@ def _filter_of(
     since: units.Moment | None,
     due_before: units.Moment | None,
 ) -> Filter:
-    now = datetime.now(timezone.utc)
-    if isinstance(since, int | float) and not isinstance(since, bool):
+    now = datetime.now(UTC)
+    if isinstance(since, int | float):
         since = -since
     return Filter(
         states=None if state is None else _states_of([state] if isinstance(state, str) else state),

@@ -32,9 +32,9 @@ _LATER = {
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of an App.
 
-    `url` names the store, `app` the App for the command line (`module:app`). `poll` is how often a node looks by itself,
-    `drain_timeout` how long it lets running tasks go on when it is to end (seconds). `max_payload` bounds a payload and a
-    result (bytes). `concurrency` is the number of runners, by default that of CPU cores.
+    `url` names the store, `app` the App for the command line (`module:app`). `poll` is how often a node looks by
+    itself, `drain_timeout` how long it lets running tasks go on when it is to end (seconds). `max_payload` bounds a
+    payload and a result (bytes). `concurrency` is the number of runners, by default that of CPU cores.
     """
 
     url: str = "sqlite:///duly.db"

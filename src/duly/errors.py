@@ -110,9 +110,7 @@ class TaskDied(TaskError):
 
     code = "died"
 
-    def __init__(
-        self, message: str, *, exit_code: int | None = None, signal: int | None = None, **fields: Any
-    ) -> None:
+    def __init__(self, message: str, *, exit_code: int | None = None, signal: int | None = None, **fields: Any) -> None:
         super().__init__(message, **fields)
         self.exit_code = exit_code
         self.signal = signal

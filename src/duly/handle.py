@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar, cast
 
 import msgspec
@@ -19,7 +19,7 @@ from duly.ports import EventRow, TaskRow
 R = TypeVar("R")
 D = TypeVar("D")
 
-EPOCH = datetime.fromtimestamp(0, timezone.utc)
+EPOCH = datetime.fromtimestamp(0, UTC)
 
 _LATER = {
     "on": "reacting to events comes with watching",
@@ -50,7 +50,7 @@ class Statistics(NamedTuple):
 
 
 class TaskResult(NamedTuple):
-    """What became of a task. `state` is that of its end, `cause` why it did not succeed, `error` the user's exception."""
+    """What became of a task: the `state` it ended in, the `cause` if that is no success, the user's exception."""
 
     state: str
     cause: str | None
@@ -113,9 +113,9 @@ class Handle(Generic[R]):
     def result(self, *, timeout: float | None = None, default: Any = _NO_DEFAULT, allow_wait: bool = False) -> R:
         """Wait until the task has ended, and return its value.
 
-        Raises `TaskFailed`, `TaskTimedOut`, `TaskDied`, `OutOfMemory`, `TaskCancelled`, `TaskExpired` for a task that did
-        not succeed, `WaitTimeout` after `timeout` seconds, and `TaskNotFound`; `default` is returned instead of any of
-        them.
+        Raises `TaskFailed`, `TaskTimedOut`, `TaskDied`, `OutOfMemory`, `TaskCancelled`, `TaskExpired` for a task that
+        did not succeed, `WaitTimeout` after `timeout` seconds, and `TaskNotFound`; `default` is returned instead of
+        any of them.
         """
         return ask(self._thread, self._resulting(timeout, default, allow_wait))
 

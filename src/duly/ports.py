@@ -1,8 +1,8 @@
 """The seams of duly: what the engine asks of a store and of runners, in words that no database or system owns.
 
-A store is synchronous and used by one thread. Its one verb for all that changes is `exchange`: one transaction that finishes
-what ended, keeps what was said, submits, cancels, makes due tasks ready and claims what fits. The rest reads, or is about
-nodes. Times are microseconds since 1970 by the store's clock.
+A store is synchronous and used by one thread. Its one verb for all that changes is `exchange`: one transaction that
+finishes what ended, keeps what was said, submits, cancels, makes due tasks ready and claims what fits. The rest
+reads, or is about nodes. Times are microseconds since 1970 by the store's clock.
 """
 
 from __future__ import annotations
@@ -50,18 +50,21 @@ class CancelAsked(msgspec.Struct, frozen=True, array_like=True, gc=False):
     reason: str
 
 
+Suspected: TypeAlias = Literal["no", "first", "last"]
+
+
 class Want(NamedTuple):
     """What a node would like to claim: from these lanes, `free` at once and `beyond` more if they are more urgent.
 
-    `worst` is the (band, rank) to be more urgent than. One suspect may be wanted instead: `first`, or `last`, if there is
-    nothing else.
+    `worst` is the (band, rank) to be more urgent than. One suspect may be wanted instead: `first`, or `last`, if
+    there is nothing else.
     """
 
     lanes: Sequence[int]
     free: int
     beyond: int = 0
     worst: tuple[int, int] | None = None
-    suspects: Literal["no", "first", "last"] = "no"
+    suspects: Suspected = "no"
 
     def takes(self, place: int, held: Held) -> bool:
         """Whether it takes the task at this place of the store's order."""
@@ -229,7 +232,7 @@ class Store(Protocol):
         """Return which of these tasks have ended, or are unknown."""
 
     def tasks(self, wanted: Filter, by: str, after: tuple[int, int] | None, most: int) -> list[TaskRow]:
-        """Return a page of tasks, `newest` first or by `date`; `after` is the sort value and key of the last one seen."""
+        """Return a page of tasks, `newest` first or by `date`; `after`: sort value and key of the last one seen."""
 
     def events(self, task_id: str, after: int, most: int) -> list[EventRow]:
         """Return runs of a task's events that hold some numbered above `after`, in order."""

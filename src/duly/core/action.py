@@ -35,7 +35,7 @@ class ActionName(msgspec.Struct, frozen=True):
         return "/".join(self.noun) + ":" + self.verb
 
 
-def parse_action(name: str) -> ActionName:
+def parse_action(name: object) -> ActionName:
     """Parse an action name, or raise `ActionInvalid`; nothing is ever normalised.
 
     >>> str(parse_action("email:send"))
@@ -49,7 +49,7 @@ def parse_action(name: str) -> ActionName:
     return ActionName(tuple(segments), verb)
 
 
-def check_queue(name: str) -> str:
+def check_queue(name: object) -> str:
     """Return the queue's name if it is one segment of the action grammar, or raise `ActionInvalid`."""
     if not isinstance(name, str) or not _SEGMENT.fullmatch(name):
         raise ActionInvalid(f"bad queue name {name!r}: a-z followed by up to 63 of a-z 0-9 _ . -")

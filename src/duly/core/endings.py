@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal as signals
 from typing import Any
 
-from duly.core.outcome import Died, Failure, Invalid, OutOfMemory, Outcome, Raised, TimedOut
+from duly.core.outcome import Died, Failure, Invalid, Outcome, OutOfMemory, Raised, TimedOut
 from duly.core.task import Ending
 from duly.errors import OutOfMemory as OutOfMemoryError
 from duly.errors import TaskCancelled, TaskDied, TaskError, TaskExpired, TaskFailed, TaskTimedOut

@@ -20,8 +20,9 @@ _VARIABLE = re.compile(
 def fingerprint(kind: str, message: str, frames: Iterable[tuple[str, str]]) -> str:
     """Return 16 hex digits that are equal for errors of one class raised in the same place with alike messages.
 
-    `frames` are (file name without folders, function) of the user's code, outermost first; line numbers are left out, so
-    that an edit above does not make a new error. Numbers, quoted text, addresses and hashes in the message count as equal.
+    `frames` are (file name without folders, function) of the user's code, outermost first; line numbers are left out,
+    so that an edit above does not make a new error. Numbers, quoted text, addresses and hashes in the message count
+    as equal.
 
     >>> fingerprint("KeyError", "'a'", [("m.py", "f")]) == fingerprint("KeyError", "'b'", [("m.py", "f")])
     True

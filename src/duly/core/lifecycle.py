@@ -1,6 +1,7 @@
 """The one place that decides what becomes of a task.
 
-Two kinds of deciders write state. A *holder* of a claim says what its attempt came to: `note`, `finish`, `hand_back`; and whoever finds a node dead speaks for it: `rescue`. Each gives a `Change`, a compare-and-swap on the claim.
+Two kinds of deciders write state. A *holder* of a claim says what its attempt came to: `note`, `finish`, `hand_back`;
+and whoever finds a node dead speaks for it: `rescue`. Each gives a `Change`, a compare-and-swap on the claim.
 *Anybody* may submit and cancel: `admit`, `CANCEL`. `docs/lifecycle.md` shows the table as it follows from this code.
 
 Times are microseconds of the store's clock; `dice` is uniform in [0, 1).
@@ -13,6 +14,8 @@ from typing import Any, NamedTuple, assert_never
 import msgspec
 
 from duly.core.action import Policy
+from duly.core.endings import ending_of
+from duly.core.order import Place, lowered, rank_terms
 from duly.core.outcome import (
     Cancelled,
     Died,
@@ -20,15 +23,13 @@ from duly.core.outcome import (
     Failure,
     Interrupted,
     Invalid,
-    OutOfMemory,
     Outcome,
+    OutOfMemory,
     Raised,
     Snoozed,
     Success,
     TimedOut,
 )
-from duly.core.endings import ending_of
-from duly.core.order import Place, lowered, rank_terms
 from duly.core.task import WAITING, Cause, Change, Ending, EventEntry, Guard, Held, Options, State, Suspicion
 
 MOST_DEATHS = 3
@@ -68,10 +69,7 @@ class Cancel(NamedTuple):
 CANCEL: tuple[Cancel, ...] = (
     *(Cancel(state, False, State.CANCELLED, None, "cancelled", "cancel") for state in WAITING),
     *(Cancel(state, True, State.READY, State.CANCELLED, "asked", "verdict") for state in WAITING),
-    *(
-        Cancel(State.RUNNING, owed, State.RUNNING, State.CANCELLED, "asked", "verdict")
-        for owed in (False, True)
-    ),
+    *(Cancel(State.RUNNING, owed, State.RUNNING, State.CANCELLED, "asked", "verdict") for owed in (False, True)),
 )
 """The whole rule, as rows that the store joins with: one statement, no decision in SQL."""
 
@@ -103,11 +101,13 @@ def note(
     return Change(
         held.key,
         held.claim,
-        Guard.ANY,
-        State.RUNNING,
         len(events),
         events,
-        started_at=started_at,
+        None,
+        started_at,
+        None,
+        State.RUNNING,
+        Guard.ANY,
         began=int(began),
         suspect=suspect,
         info=info,
@@ -142,11 +142,18 @@ def finish(
 
     `before` are the events of this attempt that are not in the store yet; they and the outcome are one change.
     """
+    events = before or []
+    if held.verdict is None and isinstance(outcome, Success):
+        events.append(("success", at, None))
+        return Change(
+            held.key, held.claim, len(events), events, outcome.value, started_at, at, State.SUCCEEDED, Guard.NONE,
+            began=1, suspect=0, info=info,
+        )  # fmt: skip
     change = _decided(held, policy, outcome, at, dice, output)
-    if before:
-        change.events[:0] = before
+    if events:
+        events += change.events
         change = msgspec.structs.replace(
-            change, count=len(change.events), started_at=started_at, began=1, info=info
+            change, count=len(events), events=events, started_at=started_at, began=1, info=info
         )
     return change
 
@@ -155,17 +162,12 @@ def _decided(held: Held, policy: Policy, outcome: Outcome, at: int, dice: float,
     if held.verdict is not None:
         return _finish_cleanup(held, outcome, at) if held.cleaning else _reject(held, outcome, at)
     match outcome:
-        case Success(value):
-            return Change(
-                held.key, held.claim, Guard.NONE, State.SUCCEEDED, 1, [("success", at, None)],
-                value=value, ended_at=at, began=1, suspect=0,
-            )  # fmt: skip
+        case Success():
+            return _move(held, State.SUCCEEDED, [("success", at, None)], ended_at=at, began=1, suspect=0)
         case Snoozed(until):
             event = ("snooze", at, {"until": until})
             rank = rank_terms(Place.BACK, due=until).at(0)
-            return _move(
-                held, State.SCHEDULED, [event], attempt=-1, run_at=until, rank=rank, suspect=0, began=1
-            )
+            return _move(held, State.SCHEDULED, [event], attempt=-1, run_at=until, rank=rank, suspect=0, began=1)
         case Interrupted(why):
             return _move(held, State.READY, [("interrupt", at, {"why": why})], attempt=-1)
         case Failure(_, retry):
@@ -203,16 +205,21 @@ def rescue(held: Held, policy: Policy, at: int, dice: float) -> Change:
     losses = held.losses + 1
     event = ("rescue", at, {"losses": losses})
     return _move(
-        held, State.READY, [event], attempt=-1, losses=1, suspect=Suspicion.SUSPECT if losses >= SUSPECT_LOSSES else None
+        held,
+        State.READY,
+        [event],
+        attempt=-1,
+        losses=1,
+        suspect=Suspicion.SUSPECT if losses >= SUSPECT_LOSSES else None,
     )
 
 
 # how it is decided -------------------------------------------------------------------------------------------------
 
 
-def _move(held: Held, state: State, events: list[EventEntry], **more: Any) -> Change:
+def _move(held: Held, state: State, events: list[EventEntry], *, ended_at: int | None = None, **more: Any) -> Change:
     guard = Guard.NONE if held.verdict is None else Guard.STANDS
-    return Change(held.key, held.claim, guard, state, len(events), events, **more)
+    return Change(held.key, held.claim, len(events), events, None, None, ended_at, state, guard, **more)
 
 
 def _again(

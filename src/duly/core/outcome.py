@@ -87,15 +87,5 @@ class Dropped(msgspec.Struct, frozen=True):
 
 
 Outcome: TypeAlias = (
-    Success
-    | Failure
-    | Raised
-    | Invalid
-    | TimedOut
-    | OutOfMemory
-    | Died
-    | Snoozed
-    | Interrupted
-    | Cancelled
-    | Dropped
+    Success | Failure | Raised | Invalid | TimedOut | OutOfMemory | Died | Snoozed | Interrupted | Cancelled | Dropped
 )

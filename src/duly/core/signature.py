@@ -44,9 +44,7 @@ class Signature:
         self._required = [p.name for p in taken if p.default is inspect.Parameter.empty]
         self._decode = self._decoder(taken, hints)
 
-    def _parameters(
-        self, function: Callable[..., Any]
-    ) -> tuple[list[inspect.Parameter], dict[str, Any]]:
+    def _parameters(self, function: Callable[..., Any]) -> tuple[list[inspect.Parameter], dict[str, Any]]:
         try:
             parameters = list(inspect.signature(function).parameters.values())
             hints = typing.get_type_hints(function, include_extras=True)
@@ -95,9 +93,7 @@ class Signature:
             payload = self._wrapped(payload)
         struct = self._checked(payload)
         values = {
-            name: value
-            for name in struct.__struct_fields__
-            if (value := getattr(struct, name)) is not msgspec.UNSET
+            name: value for name in struct.__struct_fields__ if (value := getattr(struct, name)) is not msgspec.UNSET
         }
         if not self._only_positional:
             return (), values
@@ -110,7 +106,7 @@ class Signature:
         if payload == "null" and not self._required:
             return "{}"
         raise PayloadInvalid(
-            f"{self._name} has {len(self._required)} required parameters, so its payload must be an object that names them"
+            f"{self._name} has {len(self._required)} required parameters: its payload must be an object"
         )
 
     def _checked(self, data: bytes | str) -> Any:

@@ -56,8 +56,8 @@ _NEVER = float("inf")
 class Stopping:
     """What one attempt is to be stopped for, if anything: its limits, who asked, and which rung it stands on.
 
-    It decides and remembers; whoever holds the process measures, signals and asks again when `look` says. All moments are
-    seconds of one monotonic clock, which is an argument.
+    It decides and remembers; whoever holds the process measures, signals and asks again when `look` says. All moments
+    are seconds of one monotonic clock, which is an argument.
     """
 
     __slots__ = ("_began_at", "_grace", "_ladder", "_memory", "_rung", "_timeout", "peak", "reason")

@@ -81,15 +81,15 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     priority: Priority = "medium"
     front: bool = False
     run_at: int | None = None
-    timeout: float | None | msgspec.UnsetType = msgspec.UNSET
+    timeout: float | msgspec.UnsetType | None = msgspec.UNSET
     max_attempts: int | None = None
 
 
 class Passport(msgspec.Struct, frozen=True, kw_only=True):
     """Who a task is and what it carries; made before the task is stored, never changed.
 
-    `payload_json` is the payload as JSON text, `origin` says who made it (`user@host:pid`), `made_at` is the submitter's
-    clock in microseconds.
+    `payload_json` is the payload as JSON text, `origin` says who made it (`user@host:pid`), `made_at` is the
+    submitter's clock in microseconds.
     """
 
     id: str
@@ -169,13 +169,13 @@ class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     key: int
     claim: int
-    guard: int
-    state: int
     count: int
     events: list[EventEntry]
-    value: str | None = None
-    started_at: int | None = None
-    ended_at: int | None = None
+    value: str | None
+    started_at: int | None
+    ended_at: int | None
+    state: int
+    guard: int
     began: int = 0
     attempt: int = 0
     deaths: int = 0

@@ -13,7 +13,9 @@ Seconds: TypeAlias = float | timedelta | str
 """A length of time: seconds, a timedelta, or text like `"500ms"`, `"1.5h"`, `"1h30m"`, `"7d"`."""
 
 Moment: TypeAlias = float | timedelta | datetime | date | str
-"""A point in time: a datetime (a naive one is local), a date (00:00 local), seconds or a timedelta from now, or ISO 8601 text."""
+"""A point in time: a datetime (a naive one is local), a date (00:00 local), seconds or a timedelta from now, or ISO
+8601 text.
+"""
 
 Size: TypeAlias = int | str
 """A size: bytes, or text like `"512MiB"` or `"1.5GB"`."""
@@ -44,7 +46,7 @@ def seconds(value: Seconds, what: str = "time") -> float:
             length = float(text)
         elif _LENGTH.fullmatch(text):
             length = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
-    elif isinstance(value, int | float) and not isinstance(value, bool):
+    elif _is_number(value):
         length = float(value)
     if length is None or not math.isfinite(length) or length < 0:
         raise OptionInvalid(f"bad {what} {value!r}: seconds, a timedelta, or text like '500ms', '90s', '1h30m', '7d'")
@@ -57,12 +59,13 @@ def size(value: Size, what: str = "size") -> int:
     >>> size("512MiB"), size(1000)
     (536870912, 1000)
     """
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, str):
+        match = _SIZE.fullmatch(value.strip())
+        if match is not None and match[2].lower() in _BYTES:
+            return int(float(match[1]) * _BYTES[match[2].lower()])
+    elif _is_number(value) and value >= 0:
         return value
-    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None or match[2].lower() not in _BYTES:
-        raise OptionInvalid(f"bad {what} {value!r}: bytes, or text like '64KiB', '512MiB', '1.5GB'")
-    return int(float(match[1]) * _BYTES[match[2].lower()])
+    raise OptionInvalid(f"bad {what} {value!r}: bytes, or text like '64KiB', '512MiB', '1.5GB'")
 
 
 def moment(value: Moment, now: datetime, what: str = "time") -> int:
@@ -75,7 +78,9 @@ def moment(value: Moment, now: datetime, what: str = "time") -> int:
     if isinstance(value, str):
         value = _from_text(value, what)
     if isinstance(value, bool) or not isinstance(value, int | float | timedelta | date):
-        raise OptionInvalid(f"bad {what} {value!r}: a datetime, a date, ISO 8601 text, or seconds or a timedelta from now")
+        raise OptionInvalid(
+            f"bad {what} {value!r}: a datetime, a date, ISO 8601 text, or seconds or a timedelta from now"
+        )
     try:
         if isinstance(value, int | float):
             value = timedelta(seconds=value)
@@ -86,6 +91,10 @@ def moment(value: Moment, now: datetime, what: str = "time") -> int:
         return _microseconds(value.astimezone())
     except (OverflowError, ValueError):
         raise OptionInvalid(f"bad {what} {value!r}: out of range") from None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _microseconds(value: datetime) -> int:

@@ -1,8 +1,8 @@
 """One body for sync and async callers.
 
-A verb that talks to the store is written once, as a generator that yields what it asks for: a `Request` to exchange, a
-function of the store to call, or `Ended` and `Changed` to wait for. `ask` drives it from a plain thread, `aask` from an event
-loop; both are all that differs.
+A verb that talks to the store is written once, as a generator that yields what it asks for: a `Request` to exchange,
+a function of the store to call, or `Ended` and `Changed` to wait for. `ask` drives it from a plain thread, `aask`
+from an event loop; both are all that differs.
 """
 
 from __future__ import annotations

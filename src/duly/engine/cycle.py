@@ -1,7 +1,7 @@
 """The exchange: what a node has to say and would like to have, in one transaction at a time.
 
-While one is under way the next gathers here, folded to one change per claim. The answer tells what did not apply: a task
-that has another holder is let go of; one that got a verdict meanwhile is decided again.
+While one is under way the next gathers here, folded to one change per claim. The answer tells what did not apply: a
+task that has another holder is let go of; one that got a verdict meanwhile is decided again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A node: one running duly process that holds tasks and has its runners run them.
 
-One thread, one loop: it waits on its bell, on the store's thread and on its runners, and does what falls due. In each turn
-it hears what happened, hands over what fits, and, unless an exchange is under way, begins the next one.
+One thread, one loop: it waits on its bell, on the store's thread and on its runners, and does what falls due. In each
+turn it hears what happened, hands over what fits, and, unless an exchange is under way, begins the next one.
 """
 
 # long module: one loop and the answer to each of its events belong together
@@ -47,6 +47,7 @@ from duly.ports import (
     Printed,
     Reply,
     RunnerEvent,
+    Suspected,
     Told,
     Want,
 )
@@ -134,7 +135,7 @@ class Node:
 
     # life
     def run(self) -> None:
-        """Work until drained. Raises `HandlerUnavailable`, `StoreError`, `GivenUp`; all that ran here is gone then, too."""
+        """Work until drained; all that ran here is gone then. Raises `HandlerUnavailable`, `StoreError`, `GivenUp`."""
         try:
             self._begin()
             while not self._over():
@@ -196,7 +197,7 @@ class Node:
         for what in self._ticker.due(now):
             self._do(what, now)
         self._dispatch(now)
-        self._exchange(now)
+        self._exchange()
 
     def _do(self, what: str | Member, now: float) -> None:
         """Do what has fallen due."""
@@ -223,7 +224,7 @@ class Node:
     def _store_now(self) -> int:
         return time.monotonic_ns() // 1000 + self._offset
 
-    def _exchange(self, now: float) -> None:
+    def _exchange(self) -> None:
         """Begin the next exchange, if none is under way and there is something to say or to look for."""
         if self._cycle.under_way or not self._prepared:
             return
@@ -245,9 +246,9 @@ class Node:
             return None
         self._turns += 1
         idle = not len(self._window) and any(not member.handed for member in self._crew.taking())
-        first = "no" if not idle else "first" if self._turns % SUSPECT_TURN == 0 else "last"
+        suspects: Suspected = "no" if not idle else "first" if self._turns % SUSPECT_TURN == 0 else "last"
         beyond = self._settings.concurrency if len(self._window) else 0
-        return Want(self._roster.lanes, room, beyond, self._window.worst(), first)
+        return Want(self._roster.lanes, room, beyond, self._window.worst(), suspects)
 
     def _send(self, request: Any) -> None:
         def done(reply: Reply | None, error: BaseException | None) -> None:
@@ -394,7 +395,7 @@ class Node:
             return
         now = self._store_now()
         for message in event.messages:
-            if type(message) is not Done:
+            if not isinstance(message, Done):
                 attempt = member.handed.get(message.key)
                 if attempt is not None and attempt.held.claim == message.claim:
                     self._notice_running(member, attempt)

@@ -1,8 +1,8 @@
 """The one thread that uses an App's store.
 
-Callers put jobs into its queue and are told when they are done, after the commit. What gathered while the last commit was
-under way becomes one transaction: batches form by themselves, no timer adds delay. (A caller's own thread must not carry
-other people's commits: a Ctrl-C in it would strand them.)
+Callers put jobs into its queue and are told when they are done, after the commit. What gathered while the last commit
+was under way becomes one transaction: batches form by themselves, no timer adds delay. (A caller's own thread must
+not carry other people's commits: a Ctrl-C in it would strand them.)
 """
 
 from __future__ import annotations

@@ -21,7 +21,10 @@ class Window:
 
     def time_of(self, lane: int) -> RunTime:
         """What was learned of the run times of a lane."""
-        return self._by_lane.setdefault(lane, RunTime())
+        time = self._by_lane.get(lane)
+        if time is None:
+            time = self._by_lane[lane] = RunTime()
+        return time
 
     def observe(self, attempt: Attempt, seconds: float) -> None:
         """An attempt ran for so long."""

@@ -1,7 +1,7 @@
 """A channel of packets between two processes: small ones go through the socket, large ones through memory.
 
-A default Unix socket refuses packets of about 200 kB; above `INLINE` the bytes go into a sealed memfd whose descriptor is
-sent instead (SCM_RIGHTS), so they are copied by neither kernel queue.
+A default Unix socket refuses packets of about 200 kB; above `INLINE` the bytes go into a sealed memfd whose
+descriptor is sent instead (SCM_RIGHTS), so they are copied by neither kernel queue.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ INLINE = 64 * 1024
 MOST_FDS = 8
 _ELSEWHERE = b"\xc1"
 """A packet that says: what is meant is in the descriptor that came along (0xc1 is never used in msgpack)."""
+_CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)
 _FD_SPACE = socket.CMSG_SPACE(MOST_FDS * array.array("i").itemsize)
 
 
@@ -36,15 +37,15 @@ class Channel:
     def __init__(self, sock: socket.socket, most: int) -> None:
         self.sock = sock
         self._most = most
-        self._buffer = bytearray(INLINE)
-        self._view = [memoryview(self._buffer)]
+        self._view = memoryview(bytearray(INLINE))
+        self._views = [self._view]
 
     def fileno(self) -> int:
         """The descriptor to wait on."""
         return self.sock.fileno()
 
     def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
-        """Send a packet, and duplicates of descriptors; raises `BlockingIOError` if it would have to wait and must not."""
+        """Send a packet, and duplicates of descriptors; `BlockingIOError` if it would have to wait and must not."""
         if len(data) <= INLINE:
             if fds:
                 socket.send_fds(self.sock, [data], list(fds))
@@ -59,17 +60,21 @@ class Channel:
 
     def receive(self, flags: int = 0) -> bytes | memoryview:
         """Receive a packet, for use before the next call; descriptors that come with it are closed."""
-        data, fds = self.receive_fds(flags)
+        size, ancillary, _, _ = self.sock.recvmsg_into(self._views, _FD_SPACE, _CLOEXEC | flags)
+        if not ancillary:
+            return self._view[:size]
+        data, fds = self._unpacked(size, ancillary)
         for fd in fds:
             os.close(fd)
         return data
 
-    def receive_fds(self, flags: int = 0) -> tuple[bytes | memoryview, list[int]]:
+    def receive_fds(self) -> tuple[bytes | memoryview, list[int]]:
         """Receive a packet and the descriptors that came with it."""
-        size, ancillary, _, _ = self.sock.recvmsg_into(self._view, _FD_SPACE, socket.MSG_CMSG_CLOEXEC | flags)
-        data = self._view[0][:size]
-        if not ancillary:
-            return data, []
+        size, ancillary, _, _ = self.sock.recvmsg_into(self._views, _FD_SPACE, _CLOEXEC)
+        return self._unpacked(size, ancillary)
+
+    def _unpacked(self, size: int, ancillary: list[tuple[int, int, bytes]]) -> tuple[bytes | memoryview, list[int]]:
+        data = self._view[:size]
         fds = array.array("i")
         for level, kind, content in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
@@ -87,11 +92,10 @@ class Channel:
         size = os.fstat(fd).st_size
         if size > self._most:
             raise ValueError(f"a packet of {size:,} bytes, more than {self._most:,}")
-        parts = []
-        while size > 0 and (part := os.pread(fd, size, sum(map(len, parts)))):
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
+        data = b""
+        while len(data) < size and (part := os.pread(fd, size - len(data), len(data))):
+            data += part
+        return data
 
     def close(self) -> None:
         """Close this end."""

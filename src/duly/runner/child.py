@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from duly.core import jsonvalue, units
@@ -26,13 +26,17 @@ from duly.runner.context import CURRENT, HERE, Task
 from duly.runner.linux import own_memory
 from duly.runner.stopper import Stopper
 from duly.runner.targets import resolve
-from duly.wire.runner import Done, Kind, Mark, Setup, Target, Work, decode_work, encode
+from duly.wire.runner import Done, Kind, Mark, Said, Setup, Target, Work, decode_work, encode
 
 if TYPE_CHECKING:
     import asyncio
 
 MEMORY_SLACK = 256 * 1024 * 1024
 """What an attempt may reserve beyond twice its memory limit: reserving is not using, the supervisor measures use."""
+
+
+BRIEFLY = 50_000
+"""Nanoseconds in which nobody can start a process."""
 
 
 class Answer(NamedTuple):
@@ -44,6 +48,9 @@ class Answer(NamedTuple):
     retry: bool = True
     until: int | None = None
     peak: int | None = None
+
+
+_NOTHING = Answer("success", "null")
 
 
 class Handler:
@@ -94,24 +101,25 @@ class Child:
     def _attempt(self, work: Work) -> Done:
         since = time.monotonic_ns()
         self._mark.begin(work.key, work.claim, since)
-        handler, answer = self._handler(work.target)
+        handler = self._handlers.get(work.target)
+        if handler is None:
+            handler, answer = self._import(work.target)
         if handler is not None:
-            task = Task(work, handler.target, self._mark, lambda said: self._channel.send(encode(said)))
-            answer = self._run(handler, task, work)
-        assert answer is not None
+            answer = self._run(handler, Task(work, handler.target, self._mark, self._say), work)
         nanoseconds = time.monotonic_ns() - since
+        briefly = nanoseconds < BRIEFLY
         if self._writer is not None:
-            self._writer.end_task(work.key, work.claim)
+            self._writer.end_task(work.key, work.claim, briefly=briefly)
         else:
             output.flush()
-        retire = answer.kind == "stopped" or self._leftovers()
+        retire = answer.kind == "stopped" or self._leftovers(briefly=briefly)
         return Done(work.key, work.claim, nanoseconds, *answer, retire)
 
-    def _handler(self, index: int) -> tuple[Handler | None, Answer | None]:
-        """Return the handler, imported now if it has not been, or the answer that says why there is none."""
-        handler = self._handlers.get(index)
-        if handler is not None:
-            return handler, None
+    def _say(self, said: Said) -> None:
+        self._channel.send(encode(said))
+
+    def _import(self, index: int) -> tuple[Handler | None, Answer]:
+        """Import a handler only now; without one, the answer says why there is none."""
         try:
             handler = self._handlers[index] = Handler(self._setup.targets[index])
         except TargetNotFound as error:
@@ -120,7 +128,7 @@ class Child:
             raise
         except BaseException as error:  # noqa: BLE001 - an import runs user code, which may raise anything
             return None, Answer("raised", error=failures.describe(error))
-        return handler, None
+        return handler, Answer("success")
 
     def _run(self, handler: Handler, task: Task, work: Work) -> Answer:
         token = CURRENT.set(task)
@@ -193,13 +201,15 @@ class Child:
 
     def _judged(self, value: Any) -> Answer:
         """Turn what a handler returned into an answer; a bare bool is the outcome for `perform` only."""
+        if value is None:
+            return _NOTHING
         performing = self._setup.perform
         most = self._setup.most_bytes
         try:
             if isinstance(value, Failure):
                 return Answer("failure", jsonvalue.dump(value.value, most).decode(), retry=value.retry)
             if isinstance(value, Snooze):
-                return Answer("snooze", until=units.moment(value.until, datetime.now(timezone.utc), "snooze"))
+                return Answer("snooze", until=units.moment(value.until, datetime.now(UTC), "snooze"))
             if performing and value is False:
                 return Answer("failure", "null")
             if performing and value is True:
@@ -211,10 +221,12 @@ class Child:
         except MemoryError as error:
             return Answer("memory", error=failures.describe(error), peak=_peak())
 
-    def _leftovers(self) -> bool:
+    def _leftovers(self, *, briefly: bool) -> bool:
         """Whether the task left a process or thread behind."""
         if threading.active_count() > self._threads:
             return True
+        if briefly:
+            return False
         try:
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
@@ -241,7 +253,7 @@ class Child:
                 self._uncaught = error
             plain(loop, context)
 
-        loop_class.default_exception_handler = record  # type: ignore[method-assign]
+        loop_class.default_exception_handler = record  # type: ignore[assignment, method-assign]
 
 
 class _MemoryLimit:
@@ -282,7 +294,8 @@ def serve(child: Callable[[], None]) -> int:
             return 0
         if isinstance(error.code, int):
             return error.code & 0xFF
-        print(error.code, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{error.code}\n")
+        output.flush()
         return 1
     except (BrokenPipeError, ConnectionResetError):
         return 0  # the supervisor is gone, and with it whoever wants an answer

@@ -64,10 +64,9 @@ class Task:
         self._work = work
         self._target = target
         self._mark = mark
-        self._updates = _Updates(work, say)
         self._say = say
+        self._told: _Updates | None = None
         self._info: dict[str, Any] | None = None
-        self._until = None if work.limit is None else time.monotonic() + work.limit
 
     def __repr__(self) -> str:
         return f"<duly.Task {self.action} {self.id} attempt {self.attempt}>"
@@ -120,7 +119,10 @@ class Task:
     @property
     def time_left(self) -> float | None:
         """Seconds until the attempt's time limit, or None without one."""
-        return None if self._until is None else max(0.0, self._until - time.monotonic())
+        running, limit = self._mark.running(), self._work.limit
+        if limit is None or running is None:
+            return None
+        return max(0.0, running[2] / 1e9 + limit - time.monotonic())
 
     # stopping
     @property
@@ -140,6 +142,12 @@ class Task:
             raise TaskStopped(reason)
 
     # telling
+    @property
+    def _updates(self) -> _Updates:
+        if self._told is None:
+            self._told = _Updates(self._work, self._say)
+        return self._told
+
     def update(self, data: Any = None, *, fraction: float | None = None, message: str | None = None) -> None:
         """Tell how far it is: JSON data, a fraction from 0 to 1, a few words. Cheap; at most ten a second are sent on.
 
@@ -153,7 +161,7 @@ class Task:
     @property
     def last_update(self) -> Any:
         """The data of the latest `update` of this attempt, or None."""
-        return self._updates.latest.get("data")
+        return None if self._told is None else self._told.latest.get("data")
 
     def track(self, iterable: Iterable[T], total: int | None = None) -> Iterator[T]:
         """Yield what the iterable yields, telling the progress as it goes.
@@ -165,7 +173,7 @@ class Task:
         if total is None and isinstance(iterable, Sized):
             total = len(iterable)
         done = 0
-        for done, item in enumerate(iterable):
+        for item in iterable:
             self._tell_progress(done, total)
             yield item
             done += 1
@@ -197,7 +205,8 @@ class Task:
 
     def _end(self) -> None:
         """The attempt is over: send what was held back, and nothing more."""
-        self._updates.end()
+        if self._told is not None:
+            self._told.end()
 
 
 class _Updates:

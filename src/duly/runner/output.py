@@ -1,7 +1,7 @@
 """What tasks print: one pipe per runner, with boundaries between tasks where there is anything to divide.
 
-A runner writes a boundary after a task that printed: it knows from its own streams, and from bytes that still lie in the
-pipe. Where C code or a subprocess printed and it was read at once, the reader knows which task ran.
+A runner writes a boundary after a task that printed: it knows from its own streams, and from bytes that still lie in
+the pipe. Where C code or a subprocess printed and it was read at once, the reader knows which task ran.
 """
 
 from __future__ import annotations
@@ -47,14 +47,17 @@ class Writer:
             setattr(sys, f"__{name}__", stream)
             self._watched.append(raw)
 
-    def end_task(self, key: int, claim: int) -> None:
-        """The task is over: whatever is printed from now on is another's."""
+    def end_task(self, key: int, claim: int, *, briefly: bool) -> None:
+        """The task is over: whatever is printed from now on is another's.
+
+        After one that ran so briefly that it cannot have started a process, nobody looks for bytes in the pipe.
+        """
         flush()
         printed = False
         for raw in self._watched:
             printed = printed or raw.written
             raw.written = False
-        if printed or self._unread():
+        if printed or (not briefly and self._unread()):
             os.write(self._pipe, _BOUNDARY.pack(self._secret, key, claim))
 
     def _unread(self) -> bool:
@@ -63,9 +66,11 @@ class Writer:
 
 def flush() -> None:
     """Write out what the standard streams hold; a stream that the user closed or replaced is left alone."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, ValueError, OSError):
-            stream.flush()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (AttributeError, ValueError, OSError):
+        return
 
 
 class Reader:
@@ -77,7 +82,7 @@ class Reader:
         self._rest = b""
 
     def read(self) -> list[tuple[bytes, tuple[int, int] | None]]:
-        """Read what there is; pieces of output, each with the (key, claim) it ended with, or None if that is still open."""
+        """Read what there is, in pieces, each with the (key, claim) that it closes, or None if that goes on."""
         data = self._rest
         with suppress(BlockingIOError, OSError):
             while len(data) < 4 * TAIL and (chunk := os.read(self.fd, TAIL)):

@@ -18,7 +18,7 @@ import msgspec
 
 from duly.core import jsonvalue, units
 from duly.core.endings import ending_of, exception_of
-from duly.core.outcome import Died, Failure, Interrupted, Invalid, OutOfMemory, Outcome, Raised, Success, TimedOut
+from duly.core.outcome import Died, Failure, Interrupted, Invalid, Outcome, OutOfMemory, Raised, Success, TimedOut
 from duly.core.stopping import Stopping
 from duly.errors import OptionInvalid, RunnerUnavailable, TargetNotFound
 from duly.ports import Ended, Lost, NotBorn, RunnerEvent, Told
@@ -65,17 +65,17 @@ def perform(
     """Run one callable in a process of its own and return `(ok, value)`.
 
     `target` is `"package.module:function"`, `"path/to/file.py:function"`, a module or file alone (then its attribute
-    `task`), or a function at the top of a module; `def` or `async def`. It gets one argument, a copy of `options`, which is
-    a JSON value. Its plain value gives `(True, value)`, a bare bool `(ok, None)`, and `duly.Success(value)` or
-    `duly.Failure(value)` say both.
+    `task`), or a function at the top of a module; `def` or `async def`. It gets one argument, a copy of `options`,
+    which is a JSON value. Its plain value gives `(True, value)`, a bare bool `(ok, None)`, and `duly.Success(value)`
+    or `duly.Failure(value)` say both.
 
-    `timeout` (seconds, or text like `"1m"`) is when it is asked to stop; after half the `grace` it is terminated, after all
-    of it killed. `memory` (bytes, or text like `"512MiB"`) bounds the memory that it and its children use. `env` replaces
-    the environment, `cwd` the working directory. stdout and stderr pass through.
+    `timeout` (seconds, or text like `"1m"`) is when it is asked to stop; after half the `grace` it is terminated,
+    after all of it killed. `memory` (bytes, or text like `"512MiB"`) bounds the memory that it and its children use.
+    `env` replaces the environment, `cwd` the working directory. stdout and stderr pass through.
 
     Raises `TaskFailed` for an exception (at import, in the call, uncaught in a thread or callback that it started),
-    `TaskTimedOut`, `TaskDied`, `OutOfMemory`, `RunnerUnavailable`, `TargetNotFound`, `PayloadInvalid`. When it returns or
-    raises, also after Ctrl-C, the process and all that it started are gone.
+    `TaskTimedOut`, `TaskDied`, `OutOfMemory`, `RunnerUnavailable`, `TargetNotFound`, `PayloadInvalid`. When it
+    returns or raises, also after Ctrl-C, the process and all that it started are gone.
 
     >>> perform("math:sqrt", 16)
     Performed(ok=True, value=4.0)

@@ -1,7 +1,7 @@
 """The supervisor's side: a zygote, the runners it forks, and what they say, as events.
 
-A pool is one descriptor to wait on and `events()` to read. It decides nothing: whom to start, what to hand over and when to
-stop somebody is said by the engine, or by `perform`.
+A pool is one descriptor to wait on and `events()` to read. It decides nothing: whom to start, what to hand over and
+when to stop somebody is said by the engine, or by `perform`.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Runner:
         end = Channel(self._theirs, self._most)
         with suppress(BlockingIOError):
             # Not to wait is said for each call: the descriptor's own flag is shared with the runner.
-            while data := end.receive(socket.MSG_DONTWAIT):
+            while data := end.receive(int(socket.MSG_DONTWAIT)):
                 work = decode_work(data)
                 taken.append((work.key, work.claim))
         return taken
@@ -234,7 +234,7 @@ class Pool:
                 self._control.send(data, list(fds))
 
     def spawn(self) -> Runner:
-        """Ask for a runner; `Born` or `NotBorn` follows. Raises `RunnerUnavailable` if descriptors or memory run out."""
+        """Ask for a runner; `Born` or `NotBorn` follows. Raises `RunnerUnavailable`."""
         assert self._setup is not None
         self._numbers += 1
         try:
@@ -279,8 +279,8 @@ class Pool:
             return self._lost()
         message = decode_from_zygote(data)
         match message:
-            case Ready():
-                return [ports.Prepared(message.problems, message.threads)]
+            case Ready(problems=problems, threads=threads):
+                return [ports.Prepared(problems, threads)]
             case Spawned(number, pid):
                 runner = self.runners[number]
                 runner.born(pid, fds[0])
@@ -370,4 +370,3 @@ def kill_strays(node: str, seconds: float = 1.0) -> int:
 
 def _clean(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith("DULY_")}
-

@@ -14,7 +14,8 @@ from duly.wire.runner import Mark
 class Stopper:
     """Turns the stop signal into `TaskStopped` in the main thread, once, and only while user code runs.
 
-    The signal says no more than "look at the mark": it names the claim that is meant, so one that comes late hits nobody.
+    The signal says no more than "look at the mark": it names the claim that is meant, so one that comes late hits
+    nobody.
     """
 
     def __init__(self, mark: Mark) -> None:

@@ -1,4 +1,4 @@
-"""From a callable to where it is found, and in another process back again (P13: never from data of a store or network)."""
+"""From a callable to where it is found, and in another process back again; never from stored data (P13)."""
 
 from __future__ import annotations
 
@@ -97,7 +97,9 @@ def _exists(module: str) -> bool:
         if name in sys.modules and getattr(sys.modules[name], "__spec__", None) is not None:
             spec = sys.modules[name].__spec__
         else:
-            spec = importlib.util.find_spec(name) if path is None else importlib.machinery.PathFinder.find_spec(name, path)
+            spec = (
+                importlib.util.find_spec(name) if path is None else importlib.machinery.PathFinder.find_spec(name, path)
+            )
         if spec is None:
             return False
         path = list(spec.submodule_search_locations or ())

@@ -1,7 +1,7 @@
 """A zygote: a small single-threaded process that imports the user's code once and forks runners from itself.
 
-It holds no store, secret or socket but its control channel. It inherits the orphans of its runners and kills them: a child
-that it did not fork is what some task left behind. When its supervisor is gone it kills everything and ends.
+It holds no store, secret or socket but its control channel. It inherits the orphans of its runners and kills them: a
+child that it did not fork is what some task left behind. When its supervisor is gone it kills everything and ends.
 """
 
 from __future__ import annotations

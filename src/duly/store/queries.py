@@ -14,8 +14,8 @@ _FIELD = re.compile(r"@(\w+)")
 def load(package: str, structs: dict[str, type[msgspec.Struct]]) -> dict[str, str]:
     """Return the queries of a package's folder `sql` by name.
 
-    A query that reads arrays of a struct's fields says so in a line `-- rows: Change`, and then names them: `r.value ->>
-    @state` becomes the field's place in the array.
+    A query that reads arrays of a struct's fields says so in a line `-- rows: Change`, and then names them: `r.value
+    ->> @state` becomes the field's place in the array.
     """
     queries: dict[str, str] = {}
     for file in resources.files(package).joinpath("sql").iterdir():

@@ -1,11 +1,11 @@
 """What a supervisor, a zygote and its runners say to each other.
 
-Every message is one packet of msgpack. Between supervisor and zygote: `Setup` and `Ready` once, then `Spawn` answered by
-`Spawned` (with the runner's pidfd) or `NotSpawned`, and `Gone` when a runner and all it left behind have been reaped.
-Between supervisor and runner: `Work`, answered by `Done`; in between, as often as it likes, `Said`.
+Every message is one packet of msgpack. Between supervisor and zygote: `Setup` and `Ready` once, then `Spawn` answered
+by `Spawned` (with the runner's pidfd) or `NotSpawned`, and `Gone` when a runner and all it left behind have been
+reaped. Between supervisor and runner: `Work`, answered by `Done`; in between, as often as it likes, `Said`.
 
-What a runner runs now, since when, and whether it is asked to stop, stands in a page of shared memory (`Mark`), so that the
-supervisor knows it whatever the code does, and without a message per task.
+What a runner runs now, since when, and whether it is asked to stop, stands in a page of shared memory (`Mark`), so
+that the supervisor knows it whatever the code does, and without a message per task.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ FromZygote: TypeAlias = Ready | Spawned | NotSpawned | Gone
 
 
 class Work(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One attempt to run. `target` is a place in `Setup.targets`, `payload` JSON text, `limit` seconds, `memory` bytes."""
+    """One attempt to run: `target` a place in `Setup.targets`, `payload` JSON text, `limit` seconds, `memory` bytes."""
 
     key: int
     claim: int
@@ -153,8 +153,8 @@ decode_from_runner = msgspec.msgpack.Decoder(FromRunner).decode
 class Mark:
     """The page a supervisor shares with one runner: eight 64-bit words.
 
-    The runner writes what it runs (`KEY CLAIM SINCE BASE`), `KEY` last at the start and first at the end, so that a reader
-    who finds a key finds the rest of it too. The supervisor writes whom it asks to stop, and why.
+    The runner writes what it runs (`KEY CLAIM SINCE BASE`), `KEY` last at the start and first at the end, so that a
+    reader who finds a key finds the rest of it too. The supervisor writes whom it asks to stop, and why.
     """
 
     SIZE = 4096

@@ -1,9 +1,9 @@
 """Keeping the write-ahead log short, off the path of writers.
 
-A thread with a connection of its own copies the log into the database (PASSIVE, which waits for nobody) each time it has
-grown by 4 MB. Beside a busy writer that never quite reaches the end, and the log would grow for ever; so when little is left
-the writer itself finishes between two transactions, and its next one begins the log anew in the same file: overwriting is
-several times faster than growing. Nobody ever waits for readers (RESTART and TRUNCATE would).
+A thread with a connection of its own copies the log into the database (PASSIVE, which waits for nobody) each time it
+has grown by 4 MB. Beside a busy writer that never quite reaches the end, and the log would grow for ever; so when
+little is left the writer itself finishes between two transactions, and its next one begins the log anew in the same
+file: overwriting is several times faster than growing. Nobody ever waits for readers (RESTART and TRUNCATE would).
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class Checkpointer:
         self._frames = 0
         self._copied = 0
         self._wanted = threading.Event()
+        self._under_way = False
         self._finish = False
         self._over = False
         self._thread: threading.Thread | None = None
@@ -48,10 +49,11 @@ class Checkpointer:
         if self._finish:
             self._finish = False
             self._checkpoint(self._connection)
-        elif self._frames - self._copied >= FRAMES and not self._wanted.is_set():
+        elif self._frames - self._copied >= FRAMES and not self._under_way:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="duly-checkpoint", daemon=True)
                 self._thread.start()
+            self._under_way = True
             self._wanted.set()
 
     def _run(self) -> None:
@@ -61,10 +63,11 @@ class Checkpointer:
             return
         while True:
             self._wanted.wait()
+            self._wanted.clear()
             if self._over:
                 break
             self._checkpoint(connection)
-            self._wanted.clear()
+            self._under_way = False
         connection.close()
 
     def _checkpoint(self, connection: apsw.Connection) -> None:

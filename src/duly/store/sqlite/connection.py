@@ -60,11 +60,15 @@ def translated(path: str) -> Iterator[None]:
     except apsw.FullError as error:
         raise StoreFull(f"{path}: no space left on the disk; make room, then it goes on ({error})") from error
     except (apsw.ReadOnlyError, apsw.PermissionsError, apsw.AuthError) as error:
-        raise StoreReadOnly(f"{path}: may not be written; check the owner and mode of the file and its folder ({error})") from error
+        raise StoreReadOnly(
+            f"{path}: may not be written; check the owner and mode of the file and its folder ({error})"
+        ) from error
     except apsw.NotADBError as error:
         raise StoreForeign(f"{path}: is not an SQLite database") from error
     except apsw.CorruptError as error:
-        raise StoreDamaged(f"{path}: is damaged ({error}); restore a backup, or salvage it by `sqlite3 {path} .recover`") from error
+        raise StoreDamaged(
+            f"{path}: is damaged ({error}); restore a backup, or salvage it by `sqlite3 {path} .recover`"
+        ) from error
     except (apsw.CantOpenError, apsw.IOError) as error:
         raise StoreUnavailable(f"{path}: cannot be used; check its disk and folder ({error})") from error
     except apsw.Error as error:
@@ -75,7 +79,7 @@ def open_connection(path: str) -> apsw.Connection:
     """Open a file (made, for its owner alone, if there is none) or `:memory:`, with every setting read back."""
     if not is_safe(apsw.SQLITE_VERSION_NUMBER):
         raise StoreUnavailable(
-            f"SQLite {apsw.sqlite_lib_version()} can corrupt a database that several processes write (the WAL-reset bug, "
+            f"SQLite {apsw.sqlite_lib_version()} can corrupt a database of several writers (the WAL-reset bug, "
             "sqlite.org/wal.html#walresetbug); install apsw >= 3.51.3"
         )
     if path != ":memory:":
@@ -109,8 +113,8 @@ def _make_private(path: str) -> None:
 
 def _refuse_foreign(connection: apsw.Connection, path: str) -> None:
     connection.set_busy_timeout(BUSY_MS)
-    (found,) = connection.execute("pragma application_id").fetchone()
-    (tables,) = connection.execute("select count(*) from sqlite_schema").fetchone()
+    ((found,),) = connection.execute("pragma application_id").fetchall()
+    ((tables,),) = connection.execute("select count(*) from sqlite_schema").fetchall()
     if found != APPLICATION_ID and tables:
         raise StoreForeign(f"{path}: is an SQLite database of another program; give duly a file of its own")
 
@@ -158,4 +162,5 @@ def migrate(connection: apsw.Connection, path: str, steps: list[Migration], now:
 def _applied(connection: apsw.Connection) -> list[tuple[int, str, str]]:
     if not connection.execute("select 1 from sqlite_schema where name = 'migration'").fetchone():
         return []
-    return connection.execute("select number, kind, name from migration order by number").fetchall()
+    rows = connection.execute("select number, kind, name from migration order by number").fetchall()
+    return [(int(number or 0), str(kind), str(name)) for number, kind, name in rows]

@@ -1,12 +1,13 @@
 """The side file `<database>-duly`: who lives, and whose turn it is to write.
 
-Each node holds the record lock (fcntl) of one byte for as long as its process lives; whoever finds it free knows that the
-node is dead, without pids and without time. Byte 0 is the gate: writers of different processes pass it one at a time, in the
-order of the kernel's queue, where SQLite's own busy handler would let the unlucky starve.
+Each node holds the record lock (fcntl) of one byte for as long as its process lives; whoever finds it free knows that
+the node is dead, without pids and without time. Byte 0 is the gate: writers of different processes pass it one at a
+time, in the order of the kernel's queue, where SQLite's own busy handler would let the unlucky starve.
 
-Record locks belong to a process, not to a descriptor: the holder itself sees its own as free, and closing any descriptor of
-the file drops them all. So a process has one `LockFile` per file, the only module-level state of duly, made anew after a
-fork. And as a blocked lock cannot be interrupted, a helper thread waits for the gate; one that comes too late is given back.
+Record locks belong to a process, not to a descriptor: the holder itself sees its own as free, and closing any
+descriptor of the file drops them all. So a process has one `LockFile` per file, the only module-level state of duly,
+made anew after a fork. And as a blocked lock cannot be interrupted, a helper thread waits for the gate; one that
+comes too late is given back.
 """
 
 from __future__ import annotations

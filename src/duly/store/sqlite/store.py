@@ -36,10 +36,13 @@ from duly.store.sqlite import lockfile
 from duly.store.sqlite.bell import Ringer
 from duly.store.sqlite.checkpoint import Checkpointer
 from duly.store.sqlite.connection import migrate, open_connection, translated
+from duly.store.sqlite.rows import Batch, Succeeded, Told, text
 
 PACKAGE = "duly.store.sqlite"
 STRUCTS: dict[str, type[msgspec.Struct]] = {
     "Change": Change,
+    "Succeeded": Succeeded,
+    "Told": Told,
     "Submission": Submission,
     "CancelAsked": CancelAsked,
     "Rejection": Rejection,
@@ -109,13 +112,15 @@ class SqliteStore:
             self._ringer.close()
             self._ringer = None
 
-    def _run(self, query: str, /, **bindings: Any) -> apsw.Cursor:
+    def _run(self, query: str, /, **bindings: Any) -> Any:
         assert self._connection is not None, "the store is not open"
-        return self._connection.execute(self._sql[query], bindings)
+        cursor: Any = self._connection.execute(self._sql[query], bindings)
+        return cursor
 
     def _rows(self, query: str, /, **bindings: Any) -> list[Any]:
         with translated(self.path):
-            return self._run(query, **bindings).fetchall()
+            rows: list[Any] = self._run(query, **bindings).fetchall()
+            return rows
 
     # writing
     @contextmanager
@@ -151,15 +156,15 @@ class SqliteStore:
 
     def exchange(self, request: Request) -> Reply:
         """Do all of the request in one transaction, or nothing of it."""
-        texts = [_text(part) for part in (request.changes, request.rejections, request.cancels, request.submits)]
-        changes, rejections, cancels, submits = texts
+        batch = Batch(request.changes)
+        rejections, cancels, submits = text(request.rejections), text(request.cancels), text(request.submits)
         reply = Reply(now=0)
         ring = set(request.ring)
         with self._transaction() as connection:
             before = connection.total_changes()
             reply.now = self._now(request)
-            if changes:
-                self._change(request.changes, changes, reply)
+            if request.changes:
+                self._change(request.changes, batch, reply)
             if rejections:
                 self._run("reject", rejections=rejections)
                 self._run("rejected", rejections=rejections)
@@ -184,20 +189,30 @@ class SqliteStore:
         last = self._run("last_submitted").fetchone()
         return max(now, last[0] + 1) if last else now
 
-    def _change(self, changes: list[Change], text: str, reply: Reply) -> None:
+    def _change(self, changes: list[Change], batch: Batch, reply: Reply) -> None:
         """Apply the changes that hit; the others are looked for only where the count says that there are any."""
         assert self._connection is not None
-        self._run("change", changes=text)
-        if self._connection.changes() != len(changes):
+        if not self._applied(batch):
             self._connection.execute("rollback")
             self._connection.execute("begin immediate")
-            missed = {row[0]: Miss(*row[1:]) for row in self._run("misses", changes=text)}
+            missed = {row[0]: Miss(*row[1:]) for row in self._run("misses", changes=text(changes))}
             reply.misses = list(missed.values())
-            text = _text([change for place, change in enumerate(changes) if place not in missed])
-            if not text:
-                return
-            self._run("change", changes=text)
-        self._run("history", changes=text)
+            batch = Batch([change for place, change in enumerate(changes) if place not in missed])
+            self._applied(batch)
+        if batch.told:
+            self._run("history", told=batch.told)
+
+    def _applied(self, batch: Batch) -> bool:
+        """Apply changes; False if one did not hit."""
+        assert self._connection is not None
+        if batch.plain:
+            self._run("success", changes=batch.plain)
+            if self._connection.changes() != batch.plain_count:
+                return False
+        if batch.others:
+            self._run("change", changes=batch.others)
+            return self._connection.changes() == batch.others_count
+        return True
 
     def _cancel(self, cancels: str, reply: Reply, ring: set[str]) -> None:
         """Cancel by the plan; whoever holds or waits for what is cancelled is rung."""
@@ -210,18 +225,18 @@ class SqliteStore:
                 reply.answers[task_id] = "ended" if state in ENDED else "asked"
                 continue
             reply.answers[task_id] = step.answer
-            events.append([key, seq + 1, claim, attempt, _text([[step.event, reply.now, {"reason": reason}]])])
+            events.append([key, seq + 1, claim, attempt, text([[step.event, reply.now, {"reason": reason}]])])
             ring.add(bell)
         if events:
             self._run("cancel", cancels=cancels, plan=_plan, now=reply.now)
-            self._run("event", rows=_text(events))
+            self._run("event", rows=text(events))
 
-    def _submit(self, submits: list[Submission], text: str, reply: Reply) -> None:
+    def _submit(self, submits: list[Submission], rows: str, reply: Reply) -> None:
         assert self._connection is not None
-        self._run("submit", submits=text, now=reply.now)
+        self._run("submit", submits=rows, now=reply.now)
         existing: set[str] = set()
         if self._connection.changes() != len(submits):
-            existing = {task_id for (task_id,) in self._run("existing", submits=text, now=reply.now)}
+            existing = {task_id for (task_id,) in self._run("existing", submits=rows, now=reply.now)}
         for submission in submits:
             reply.answers[submission.id] = "existing" if submission.id in existing else "created"
 
@@ -242,7 +257,9 @@ class SqliteStore:
             most = want.free + want.beyond if query == "choose" else 1
             keys, claims = self._run(query, lanes=lanes, most=most).fetchone() or ("[]", "[]")
             found = _held(claims)
-            wanted = found if query != "choose" else [held for place, held in enumerate(found) if want.takes(place, held)]
+            wanted = (
+                found if query != "choose" else [held for place, held in enumerate(found) if want.takes(place, held)]
+            )
             if wanted:
                 if len(wanted) < len(found):
                     keys = _encode([held.key for held in wanted]).decode()
@@ -350,7 +367,11 @@ class SqliteStore:
         with translated(self.path):
             size = os.path.getsize(self.path) if self.path != ":memory:" else 0
         return [
-            Finding("sqlite", ok=True, text=f"SQLite {apsw.sqlite_lib_version()} (bundled with apsw), free of the WAL-reset bug"),
+            Finding(
+                "sqlite",
+                ok=True,
+                text=f"SQLite {apsw.sqlite_lib_version()} (bundled with apsw), free of the WAL-reset bug",
+            ),
             Finding("integrity", ok=sound, text="integrity check passed" if sound else "; ".join(damages[:5])),
             Finding("size", ok=True, text=f"{size / 2**20:,.1f} MiB in {self.path}"),
         ]
@@ -359,7 +380,3 @@ class SqliteStore:
         assert self._connection is not None
         with translated(self.path):
             return self._connection.execute(sql).fetchall()
-
-
-def _text(rows: Sequence[Any]) -> str:
-    return _encode(rows).decode() if rows else ""

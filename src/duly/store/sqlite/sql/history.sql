@@ -1,7 +1,7 @@
 -- Writes the events of changes that have been carried out; an attempt that was given back keeps its number here.
--- rows: Change
+-- rows: Told
 insert into event (task, first, claim, attempt, body)
 select
-    task.key, task.seq - (c.value ->> @count) + 1, task.claim, task.attempt - (c.value ->> @attempt), c.value ->> @events
-from json_each(:changes) as c join task on task.key = c.value ->> @key
-where c.value ->> @count > 0
+    task.key, task.seq - (t.value ->> @count) + 1, t.value ->> @claim, task.attempt - (t.value ->> @given_back),
+    t.value ->> @events
+from json_each(:told) as t join task on task.key = t.value ->> @key
