@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from duly.core.outcome import Failure as Failure
     from duly.core.outcome import Snooze as Snooze
     from duly.core.outcome import Success as Success
+    from duly.core.passport import Passport as Passport
     from duly.core.retry import Backoff as Backoff
-    from duly.core.task import Passport as Passport
     from duly.errors import ActionInvalid as ActionInvalid
     from duly.errors import DulyError as DulyError
     from duly.errors import ErrorData as ErrorData
@@ -64,7 +64,7 @@ _PLACES = {
     "duly.app": ("App", "TaskInfo"),
     "duly.core.outcome": ("Failure", "Snooze", "Success"),
     "duly.core.retry": ("Backoff",),
-    "duly.core.task": ("Passport",),
+    "duly.core.passport": ("Passport",),
     "duly.errors": (
         "ActionInvalid",
         "DulyError",

@@ -12,9 +12,9 @@ import msgspec
 from duly.core import units
 from duly.core.action import ActionSpec, Isolation, Policy, Priority, check_queue, parse_action
 from duly.core.order import band_of
+from duly.core.passport import Options, Passport
 from duly.core.retry import Backoff
 from duly.core.signature import Signature
-from duly.core.task import Options, Passport
 from duly.errors import ActionInvalid, NotAvailable, OptionInvalid, TargetNotFound
 from duly.handle import Handle
 from duly.runner.context import Task

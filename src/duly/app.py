@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self, cast
 
 from duly import config
@@ -15,8 +16,9 @@ from duly.action import Action, Decorator, declared, spec_of, with_options
 from duly.core import jsonvalue, units
 from duly.core.action import Isolation, Priority, parse_action
 from duly.core.ids import uuid7
+from duly.core.passport import Options, Passport
 from duly.core.retry import Backoff
-from duly.core.task import ENDED, WAITING, Options, Passport, State, shown
+from duly.core.task import ENDED, WAITING, State, shown
 from duly.engine.asking import Verb, aask, ask
 from duly.engine.desk import PAGE, CancelAnswer, Desk, chunks
 from duly.engine.storethread import StoreThread
@@ -444,11 +446,11 @@ def _path_of(url: str) -> str:
 def _refuse_worker(what: str) -> None:
     """A worker imports the module that declares its actions: started by that import it would start itself for ever."""
     importing = False
-    frame = sys._getframe(1)  # noqa: SLF001 - the documented way to one's own callers
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the documented way to one's own callers
     while frame is not None and not importing:
         code = frame.f_code
         importing = code.co_filename == "<frozen importlib._bootstrap>" and code.co_name == "_load_unlocked"
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     if importing or HERE.inside:
         raise WorkerMisplaced(
             f"{what} was called while a module is imported; call it in a function, or in the program's own file under "

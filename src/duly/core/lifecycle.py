@@ -30,7 +30,8 @@ from duly.core.outcome import (
     Success,
     TimedOut,
 )
-from duly.core.task import WAITING, Cause, Change, Ending, EventEntry, Guard, Held, Options, State, Suspicion
+from duly.core.passport import Options
+from duly.core.task import WAITING, Cause, Change, Ending, EventEntry, Guard, Held, State, Suspicion
 
 MOST_DEATHS = 3
 """A task whose process died or ran out of memory this often is quarantined."""

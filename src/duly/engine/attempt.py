@@ -26,8 +26,9 @@ from duly.core.outcome import (
     Success,
     TimedOut,
 )
+from duly.core.passport import Options
 from duly.core.stopping import Stopping
-from duly.core.task import Change, EventEntry, Held, Options
+from duly.core.task import Change, EventEntry, Held
 from duly.errors import ErrorData
 from duly.wire.runner import Done, Said, Work
 

@@ -11,7 +11,8 @@ import msgspec
 
 from duly.core.lifecycle import admit
 from duly.core.order import Place, band_of, rank_terms
-from duly.core.task import Options, Passport, State
+from duly.core.passport import Options, Passport
+from duly.core.task import State
 from duly.engine.asking import Changed, Ended, Verb
 from duly.errors import TaskNotFound, WaitTimeout
 from duly.ports import CancelAsked, EventRow, Filter, Request, Submission, TaskRow

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from duly.core import jsonvalue
-from duly.core.task import Options, Passport
+from duly.core.passport import Options, Passport
 from duly.errors import NotAvailable, PayloadInvalid, TaskStopped
 from duly.wire.runner import Mark, Said, Target, Work
 

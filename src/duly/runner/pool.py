@@ -25,7 +25,6 @@ from duly.runner.channel import Channel, pair
 from duly.runner.linux import LABEL, STOP_SIGNAL, Family, labelled, shared_page
 from duly.wire.runner import (
     FromRunner,
-    Gone,
     Mark,
     NotSpawned,
     Ready,
@@ -278,22 +277,17 @@ class Pool:
         if not data:
             return self._lost()
         message = decode_from_zygote(data)
-        match message:
-            case Ready(problems=problems, threads=threads):
-                return [ports.Prepared(problems, threads)]
-            case Spawned(number, pid):
-                runner = self.runners[number]
-                runner.born(pid, fds[0])
-                self._watch(runner)
-                return [ports.Born(runner)]
-            case NotSpawned(number, reason):
-                runner = self.runners.pop(number)
-                return [ports.NotBorn(runner, reason)]
-            case Gone(number, by_signal, exit_code):
-                return self._gone(self.runners.pop(number), by_signal, exit_code)
-
-    def _gone(self, runner: Runner, by_signal: int | None, exit_code: int | None) -> list[ports.RunnerEvent]:
-        return [*self._last_words(runner), ports.Ended(runner, by_signal, exit_code)]
+        if isinstance(message, Ready):
+            return [ports.Prepared(message.problems, message.threads)]
+        if isinstance(message, Spawned):
+            runner = self.runners[message.number]
+            runner.born(message.pid, fds[0])
+            self._watch(runner)
+            return [ports.Born(runner)]
+        runner = self.runners.pop(message.number)
+        if isinstance(message, NotSpawned):
+            return [ports.NotBorn(runner, message.reason)]
+        return [*self._last_words(runner), ports.Ended(runner, message.signal, message.exit_code)]
 
     def _last_words(self, runner: Runner) -> list[ports.RunnerEvent]:
         self._unwatch(runner)

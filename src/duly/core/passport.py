@@ -1,0 +1,41 @@
+"""Passports: who a task is and what it carries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from duly.core.action import Priority
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a submitter may say about one task; the rest is the action's. Seconds; microseconds for `run_at`."""
+
+    queue: str = "default"
+    priority: Priority = "medium"
+    front: bool = False
+    run_at: int | None = None
+    timeout: float | msgspec.UnsetType | None = msgspec.UNSET
+    max_attempts: int | None = None
+
+
+class Passport(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a task is and what it carries; made before the task is stored, never changed.
+
+    `payload_json` is the payload as JSON text, `origin` says who made it (`user@host:pid`), `made_at` is the
+    submitter's clock in microseconds.
+    """
+
+    id: str
+    action: str
+    version: int
+    payload_json: str
+    options: Options = Options()
+    origin: str = ""
+    made_at: int = 0
+
+    @property
+    def payload(self) -> Any:
+        """The payload as a JSON value, decoded anew at each call."""
+        return msgspec.json.decode(self.payload_json)
