@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal as signals
 from typing import Any
 
-from duly.core.outcome import Died, Failure, Invalid, Outcome, OutOfMemory, Raised, TimedOut
+from duly.core.outcome import Died, Failure, Invalid, NoSuccess, OutOfMemory, Raised, TimedOut
 from duly.core.task import Ending
 from duly.errors import OutOfMemory as OutOfMemoryError
 from duly.errors import TaskCancelled, TaskDied, TaskError, TaskExpired, TaskFailed, TaskTimedOut
 
 
-def ending_of(outcome: Outcome, output: str = "") -> Ending:
+def ending_of(outcome: NoSuccess, output: str = "") -> Ending:
     """Describe an outcome that is no success."""
     said = output or None
     match outcome:

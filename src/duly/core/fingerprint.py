@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterable
 
 _VARIABLE = re.compile(
-    r"""'[^']*'|"[^"]*"              # quoted text
+    r"""(?<!\w)b?'(?:[^'\\]|\\.)*+(?:'|$)   # quoted text, but not what follows the mark in "can't"
+      | (?<!\w)b?"(?:[^"\\]|\\.)*+(?:"|$)
       | \b0x[0-9a-fA-F]+\b           # addresses
       | \b[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}\b
       | \b[0-9a-fA-F]{12,}\b         # hashes
-      | \d+(?:\.\d+)?                # numbers
+      | -?\d+(?:\.\d+)?(?:e[+-]?\d+)?   # numbers
     """,
     re.VERBOSE,
 )
@@ -27,6 +28,6 @@ def fingerprint(kind: str, message: str, frames: Iterable[tuple[str, str]]) -> s
     >>> fingerprint("KeyError", "'a'", [("m.py", "f")]) == fingerprint("KeyError", "'b'", [("m.py", "f")])
     True
     """
-    first_line = message.partition("\n")[0][:500]
-    parts = [kind, _VARIABLE.sub("?", first_line), *(f"{file}:{function}" for file, function in frames)]
+    first_line = _VARIABLE.sub("?", message.partition("\n")[0][:10_000])[:500]
+    parts = [kind, first_line, *(f"{file}:{function}" for file, function in frames)]
     return hashlib.sha256("\n".join(parts).encode("utf-8", "replace")).hexdigest()[:16]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -20,7 +21,11 @@ MOST_DEPTH = 64
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
+_TO_ARRAYS = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_REFUSALS = (TypeError, ValueError, OverflowError, RecursionError, NotImplementedError)
+_TOO_DEEP = f"nested deeper than {MOST_DEPTH} levels"
 
 
 def dump(value: Any, most: int, hook: Callable[[Any], Any] | None = None) -> bytes:
@@ -35,11 +40,13 @@ def dump(value: Any, most: int, hook: Callable[[Any], Any] | None = None) -> byt
     """
     try:
         data = _encoder.encode(value) if hook is None else msgspec.json.encode(value, enc_hook=hook)
-    except (TypeError, ValueError, OverflowError, RecursionError, NotImplementedError) as error:
-        raise _explained(value, str(error)) from None
-    if b"null" in data:
-        _refuse_hidden_nulls(value, hook)
+    except RecursionError:
+        raise PayloadInvalid(_TOO_DEEP) from None
+    except _REFUSALS as error:
+        raise _explained(value, hook, str(error)) from None
     check(data, most)
+    if b"null" in data:  # which may have been a NaN: look at the value itself
+        _refuse_strange(_plain(value, hook))
     return data
 
 
@@ -52,9 +59,7 @@ def dump_given(value: Any, most: int) -> bytes:
     """
     data = dump(value, most)
     if _decoder.decode(data) != value:
-        found = _find_strange(value, "$", 0)
-        if found is not None:
-            raise PayloadInvalid(*found)
+        _refuse_strange(value)
     return data
 
 
@@ -70,69 +75,73 @@ def check(data: bytes, most: int) -> None:
     """Refuse JSON text that is too large or too deep."""
     if len(data) > most:
         raise PayloadInvalid(f"{len(data):,} bytes of JSON are more than the {most:,} that are taken")
-    if data.count(b"[") + data.count(b"{") > MOST_DEPTH and _depth(data) > MOST_DEPTH:
-        raise PayloadInvalid(f"nested deeper than {MOST_DEPTH} levels")
+    if data.count(b"[") + data.count(b"{") > MOST_DEPTH and _too_deep(data):
+        raise PayloadInvalid(_TOO_DEEP)
 
 
-def _depth(data: bytes) -> int:
-    depth = deepest = 0
-    for match in _BRACKETS.finditer(data):
-        sign = match.group()
-        if sign in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif sign in b"]}":
-            depth -= 1
-    return deepest
+def _too_deep(data: bytes) -> bool:
+    """Take away the innermost level as often as levels are allowed, and see if any is left; counting takes seconds."""
+    brackets = _TEXT.sub(b"", data).translate(_TO_ARRAYS, _NO_BRACKETS)
+    for _ in range(MOST_DEPTH):
+        brackets = brackets.replace(b"[]", b"")
+    return bool(brackets)
 
 
-def _refuse_hidden_nulls(value: Any, hook: Callable[[Any], Any] | None) -> None:
-    """A `null` in the text may have been a NaN: look at the value itself."""
-    try:
-        plain = msgspec.to_builtins(value, str_keys=True, enc_hook=hook)
-    except RecursionError:
-        raise PayloadInvalid(f"nested deeper than {MOST_DEPTH} levels") from None
-    found = _find_strange(plain, "$", 0)
+def _plain(value: Any, hook: Callable[[Any], Any] | None) -> Any:
+    return msgspec.to_builtins(value, str_keys=True, enc_hook=hook)
+
+
+def _explained(value: Any, hook: Callable[[Any], Any] | None, reason: str) -> PayloadInvalid:
+    """Say what the encoder could not take, and where: also inside of what it can."""
+
+    def takes(part: Any) -> bool:
+        try:
+            msgspec.json.encode(part, enc_hook=hook)
+        except _REFUSALS:
+            return False
+        return True
+
+    with suppress(*_REFUSALS):
+        value = _plain(value, hook)
+    found = _find_strange(value, "$", 0, takes)
+    return PayloadInvalid(*found) if found is not None else PayloadInvalid(reason)
+
+
+def _refuse_strange(value: Any) -> None:
+    found = _find_strange(value, "$", 0, lambda _: False)
     if found is not None:
         raise PayloadInvalid(*found)
 
 
-def _explained(value: Any, reason: str) -> PayloadInvalid:
-    found = _find_strange(value, "$", 0)
-    return PayloadInvalid(*found) if found is not None else PayloadInvalid(reason)
-
-
-def _find_strange(value: Any, path: str, depth: int) -> tuple[str, str] | None:
-    """Return (what is wrong, where) for the first part of a value that is not JSON, if any."""
+def _find_strange(value: Any, path: str, depth: int, takes: Callable[[Any], bool]) -> tuple[str, str] | None:
+    """Return (what is wrong, where) for the first part of a value that is no JSON and that `takes` refuses, if any."""
     if depth > MOST_DEPTH:
-        return f"nested deeper than {MOST_DEPTH} levels", "$"
+        return _TOO_DEEP, "$"
     if isinstance(value, dict):
         for key, item in value.items():
-            if not isinstance(key, str):
+            if not isinstance(key, str) and not takes({key: None}):
                 return f"the key {key!r} is not text", path
-            found = _wrong_text(key, path) or _find_strange(item, f"{path}.{key}", depth + 1)
+            found = _wrong_text(str(key), path) or _find_strange(item, f"{path}.{key}", depth + 1, takes)
             if found:
                 return found
         return None
     if isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            found = _find_strange(item, f"{path}[{index}]", depth + 1)
+            found = _find_strange(item, f"{path}[{index}]", depth + 1, takes)
             if found:
                 return found
         return None
-    return _wrong_scalar(value, path)
+    return _wrong_scalar(value, path, takes)
 
 
-def _wrong_scalar(value: Any, path: str) -> tuple[str, str] | None:
-    if value is None or isinstance(value, bool):
+def _wrong_scalar(value: Any, path: str, takes: Callable[[Any], bool]) -> tuple[str, str] | None:
+    if value is None or isinstance(value, bool | int):
         return None
     if isinstance(value, str):
         return _wrong_text(value, path)
-    if isinstance(value, int):
-        return None
     if isinstance(value, float):
         return None if math.isfinite(value) else (f"{value} is not a JSON number", path)
-    return f"a {type(value).__qualname__} is not a JSON value", path
+    return None if takes(value) else (f"a {type(value).__qualname__} is not a JSON value", path)
 
 
 def _wrong_text(text: str, path: str) -> tuple[str, str] | None:

@@ -23,6 +23,7 @@ from duly.core.outcome import (
     Failure,
     Interrupted,
     Invalid,
+    NoSuccess,
     Outcome,
     OutOfMemory,
     Raised,
@@ -121,7 +122,7 @@ def hand_back(held: Held, at: int) -> Change:
     Under a verdict that owes nothing, the task ends by it.
     """
     if held.verdict is None:
-        return _move(held, State.READY, [], attempt=-1)
+        return _move(held, State.READY, [], attempt=-1, suspect=_unwatched(held))
     if held.cleaning:
         return _move(held, State.READY, [], cleanup=-1)
     return _under_verdict(held, at, None, [])
@@ -143,34 +144,31 @@ def finish(
 
     `before` are the events of this attempt that are not in the store yet; they and the outcome are one change.
     """
-    events = before or []
-    if held.verdict is None and isinstance(outcome, Success):
-        events.append(("success", at, None))
+    if held.verdict is not None:
+        change = _finish_cleanup(held, outcome, at) if held.cleaning else _reject(held, outcome, at)
+    elif isinstance(outcome, Success):  # without detours: most tasks come this way
+        events = [*(before or ()), ("success", at, None)]
         return Change(
             held.key, held.claim, len(events), events, outcome.value, started_at, at, State.SUCCEEDED, Guard.NONE,
             began=1, suspect=0, info=info,
         )  # fmt: skip
-    change = _decided(held, policy, outcome, at, dice, output)
-    if events:
-        events += change.events
-        change = msgspec.structs.replace(
-            change, count=len(events), events=events, started_at=started_at, began=1, info=info
-        )
-    return change
+    else:
+        change = _decided(held, policy, outcome, at, dice, output)
+    if not before and started_at is None and info is None:
+        return change
+    events = [*(before or ()), *change.events]
+    return msgspec.structs.replace(change, count=len(events), events=events, started_at=started_at, began=1, info=info)
 
 
-def _decided(held: Held, policy: Policy, outcome: Outcome, at: int, dice: float, output: str) -> Change:
-    if held.verdict is not None:
-        return _finish_cleanup(held, outcome, at) if held.cleaning else _reject(held, outcome, at)
+def _decided(held: Held, policy: Policy, outcome: NoSuccess, at: int, dice: float, output: str) -> Change:
     match outcome:
-        case Success():
-            return _move(held, State.SUCCEEDED, [("success", at, None)], ended_at=at, began=1, suspect=0)
         case Snoozed(until):
-            event = ("snooze", at, {"until": until})
+            told: list[EventEntry] = [("snooze", at, {"until": until})]
             rank = rank_terms(Place.BACK, due=until).at(0)
-            return _move(held, State.SCHEDULED, [event], attempt=-1, run_at=until, rank=rank, suspect=0, began=1)
+            return _move(held, State.SCHEDULED, told, attempt=-1, run_at=until, rank=rank, suspect=0, began=1)
         case Interrupted(why):
-            return _move(held, State.READY, [("interrupt", at, {"why": why})], attempt=-1)
+            told = [("interrupt", at, {"why": why})]
+            return _move(held, State.READY, told, attempt=-1, suspect=_unwatched(held))
         case Failure(_, retry):
             return _again(held, policy, "failure", ending_of(outcome, output), at, dice, hopeless=not retry)
         case Raised():
@@ -316,7 +314,16 @@ def _finish_cleanup(held: Held, outcome: Outcome, at: int) -> Change:
 
 def _cancelled_unasked(held: Held, at: int) -> Change:
     """A cancel that is not in the store yet was answered already: keep it as the task's end."""
+    if held.owed:
+        return _move(
+            held, State.READY, [("verdict", at, None)], verdict=State.CANCELLED, cause="cancel", suspect=0, began=1
+        )
     return _move(held, State.CANCELLED, [("cancel", at, None)], cause="cancel", ended_at=at, suspect=0, began=1)
+
+
+def _unwatched(held: Held) -> Suspicion | None:
+    """A suspect that runs no more is one still, but nobody watches it until it begins again."""
+    return Suspicion.SUSPECT if held.suspect else None
 
 
 def _name(outcome: Outcome) -> str:

@@ -86,6 +86,7 @@ class Dropped(msgspec.Struct, frozen=True):
     """Every service that saw the task dropped it."""
 
 
-Outcome: TypeAlias = (
-    Success | Failure | Raised | Invalid | TimedOut | OutOfMemory | Died | Snoozed | Interrupted | Cancelled | Dropped
+NoSuccess: TypeAlias = (
+    Failure | Raised | Invalid | TimedOut | OutOfMemory | Died | Snoozed | Interrupted | Cancelled | Dropped
 )
+Outcome: TypeAlias = Success | NoSuccess

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from duly.errors import OptionInvalid
+
+LONGEST = 366 * 86_400.0
+"""Seconds that a wait may last."""
 
 
 class Backoff(msgspec.Struct, frozen=True):
@@ -24,13 +29,15 @@ class Backoff(msgspec.Struct, frozen=True):
     jitter: bool = True
 
     def __post_init__(self) -> None:
-        if self.first < 0 or self.factor < 1 or self.most < self.first:
-            raise OptionInvalid(f"{self!r}: needs 0 <= first <= most and factor >= 1")
+        if not all(isinstance(number, int | float) for number in (self.first, self.factor, self.most)):
+            raise OptionInvalid(f"{self!r}: first, factor and most are numbers")
+        if not (0 <= self.first <= self.most <= LONGEST and 1 <= self.factor < math.inf):
+            raise OptionInvalid(f"{self!r}: needs 0 <= first <= most <= {LONGEST:.0f} (a year) and factor >= 1")
 
     def wait(self, failures: int, dice: float) -> float:
         """Return the seconds to wait after this many failures in a row; `dice` is uniform in [0, 1)."""
         try:
-            longest = min(self.most, self.first * self.factor ** max(failures - 1, 0))
+            longest = min(self.most, self.first * float(self.factor) ** max(failures - 1, 0))
         except OverflowError:
-            longest = self.most
+            longest = self.most if self.first else 0.0
         return float(longest * dice if self.jitter else longest)

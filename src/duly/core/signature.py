@@ -39,7 +39,7 @@ class Signature:
             if hints.get(parameter.name) is context:
                 raise ActionInvalid(f"{self._name}: {parameter.name}: {context.__name__} must be the first parameter")
         self._positional = [p.name for p in taken if p.kind in _POSITIONAL]
-        self._only_positional = [p.name for p in taken if p.kind is inspect.Parameter.POSITIONAL_ONLY]
+        self._only_positional = {p.name: p.default for p in taken if p.kind is inspect.Parameter.POSITIONAL_ONLY}
         self._names = {p.name for p in taken}
         self._required = [p.name for p in taken if p.default is inspect.Parameter.empty]
         self._decode = self._decoder(taken, hints)
@@ -48,22 +48,16 @@ class Signature:
         try:
             parameters = list(inspect.signature(function).parameters.values())
             hints = typing.get_type_hints(function, include_extras=True)
-        except (NameError, TypeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - annotations are the user's expressions
             raise ActionInvalid(f"{self._name}: its annotations cannot be read: {error}") from None
         return parameters, hints
 
     def _decoder(self, taken: list[inspect.Parameter], hints: dict[str, Any]) -> Callable[[Any], Any]:
-        fields: list[Any] = []
-        for parameter in taken:
-            kind = hints.get(parameter.name, Any)
-            if parameter.default is inspect.Parameter.empty:
-                fields.append((parameter.name, kind))
-            else:
-                fields.append((parameter.name, kind | msgspec.UnsetType if kind is not Any else Any, msgspec.UNSET))
         try:
+            fields = [_field(parameter, hints.get(parameter.name, Any)) for parameter in taken]
             struct = msgspec.defstruct("Arguments", fields, kw_only=True, forbid_unknown_fields=True)
             return msgspec.json.Decoder(struct, dec_hook=_from_model).decode
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             raise ActionInvalid(f"{self._name}: a parameter's type cannot be read from JSON: {error}") from None
 
     def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any], most: int) -> str:
@@ -97,7 +91,7 @@ class Signature:
         }
         if not self._only_positional:
             return (), values
-        first = [values.pop(name) for name in self._only_positional if name in values]
+        first = [values.pop(name, default) for name, default in self._only_positional.items()]
         return tuple(first), values
 
     def _wrapped(self, payload: str) -> str:
@@ -119,6 +113,13 @@ class Signature:
             raise PayloadInvalid(f"{self._name}: not JSON: {error}") from None
 
 
+def _field(parameter: inspect.Parameter, kind: Any) -> tuple[Any, ...]:
+    """Return the field of a parameter; one with a default may be left out, and the handler's own default holds."""
+    if parameter.default is inspect.Parameter.empty:
+        return parameter.name, kind
+    return parameter.name, kind if kind is Any else kind | msgspec.UnsetType, msgspec.UNSET
+
+
 def _to_json(value: Any) -> Any:
     """Encode what msgspec cannot: models that know how to dump themselves (pydantic)."""
     dump = getattr(value, "model_dump", None)
@@ -128,7 +129,9 @@ def _to_json(value: Any) -> Any:
 
 
 def _from_model(kind: type, value: Any) -> Any:
+    if kind is object:
+        return value
     validate = getattr(kind, "model_validate", None)
     if validate is None:
-        raise NotImplementedError
+        raise TypeError(f"a {kind.__qualname__} cannot be made from JSON")
     return validate(value)

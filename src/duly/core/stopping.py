@@ -37,10 +37,6 @@ class Ladder(msgspec.Struct, frozen=True):
             return "kill"
         return "terminate" if now >= self.at("terminate") else "ask"
 
-    def hurried(self, now: float) -> Ladder:
-        """Return this ladder with no grace left."""
-        return Ladder(since=now, grace=0.0, reason=self.reason)
-
 
 def stronger(old: Ladder | None, new: Ladder) -> Ladder:
     """Return the ladder that kills sooner: a second reason to stop never gives more time."""
@@ -105,7 +101,7 @@ class Stopping:
                 again = min(again, limit_at)
         if self._ladder is None:
             return None, again
-        due = self._ladder.due(now)
+        due = max(self._ladder.due(now), self._rung or "ask", key=RUNGS.index)  # nobody climbs down
         later = [at for at in (self._ladder.at("terminate"), self._ladder.at("kill")) if at > now]
         changed, self._rung = due != self._rung, due
         return (due if changed else None), min([again, *later])

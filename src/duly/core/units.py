@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from typing import TypeAlias
 
@@ -29,6 +30,7 @@ _LENGTH = re.compile(r"(?:\d+(?:\.\d+)?(?:us|µs|ms|s|m|h|d|w))+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(us|µs|ms|s|m|h|d|w)")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_MOST_BYTES = 2**63 - 1
 
 
 def seconds(value: Seconds, what: str = "time") -> float:
@@ -47,7 +49,8 @@ def seconds(value: Seconds, what: str = "time") -> float:
         elif _LENGTH.fullmatch(text):
             length = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
     elif _is_number(value):
-        length = float(value)
+        with suppress(OverflowError):
+            length = float(value)
     if length is None or not math.isfinite(length) or length < 0:
         raise OptionInvalid(f"bad {what} {value!r}: seconds, a timedelta, or text like '500ms', '90s', '1h30m', '7d'")
     return length
@@ -59,12 +62,15 @@ def size(value: Size, what: str = "size") -> int:
     >>> size("512MiB"), size(1000)
     (536870912, 1000)
     """
+    count: float = -1
     if isinstance(value, str):
         match = _SIZE.fullmatch(value.strip())
         if match is not None and match[2].lower() in _BYTES:
-            return int(float(match[1]) * _BYTES[match[2].lower()])
-    elif _is_number(value) and value >= 0:
-        return value
+            count = float(match[1]) * _BYTES[match[2].lower()]
+    elif _is_number(value) and value % 1 == 0:
+        count = value
+    if 0 <= count <= _MOST_BYTES:
+        return int(count)
     raise OptionInvalid(f"bad {what} {value!r}: bytes, or text like '64KiB', '512MiB', '1.5GB'")
 
 
