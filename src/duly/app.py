@@ -23,8 +23,8 @@ from duly.engine.asking import Verb, aask, ask
 from duly.engine.desk import PAGE, CancelAnswer, Desk, chunks
 from duly.engine.storethread import StoreThread
 from duly.errors import ActionInvalid, NotAvailable, OptionInvalid, WorkerMisplaced
-from duly.handle import Handle, when
-from duly.ports import Filter, Finding, Store, TaskRow
+from duly.handle import Event, Handle, history, when
+from duly.ports import Filter, Finding, Lane, NodeRow, Store, TaskRow
 from duly.runner.context import HERE
 
 _LATER = {
@@ -290,6 +290,10 @@ class App:
             after = _last(rows[-1], by)
             left = None if left is None else left - len(rows)
 
+    def look(self, task_id: str) -> tuple[TaskRow, list[Event]]:
+        """Return all that is stored of a task, and its history up to now. Raises `TaskNotFound`."""
+        return ask(self._store(), history(self._desk, task_id))
+
     # cancelling
     def cancel(
         self, task_id: str | None = None, reason: str = "cancelled", wait: float | None = None, **many: Any
@@ -382,6 +386,25 @@ class App:
             return findings
 
         return ask(self._store(), examining())
+
+    def nodes(self) -> list[tuple[NodeRow, bool]]:
+        """Return the nodes that are enlisted, and whether each of them lives. Raises `StoreError`."""
+
+        def looking() -> Verb[list[tuple[NodeRow, bool]]]:
+            dead: list[NodeRow] = yield lambda store: store.dead()
+            nodes: list[NodeRow] = yield lambda store: store.nodes()
+            return [(node, node not in dead) for node in nodes]
+
+        return ask(self._store(), looking())
+
+    def lanes(self) -> list[Lane]:
+        """Return each queue, action and version that a task was ever submitted for, or a worker served."""
+
+        def looking() -> Verb[list[Lane]]:
+            lanes: list[Lane] = yield lambda store: store.lanes()
+            return lanes
+
+        return ask(self._store(), looking())
 
     def close(self) -> None:
         """Close the store; safe to call twice. A closed App is used no more."""

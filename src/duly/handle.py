@@ -205,6 +205,18 @@ def _init_event(row: TaskRow) -> Event:
     return Event(1, "init", when(row.submitted), 0, {"origin": row.origin})
 
 
+def history(desk: Desk, task_id: str) -> Verb[tuple[TaskRow, list[Event]]]:
+    """Read a task, and all that has happened to it up to now."""
+    row = yield from desk.find(task_id)
+    events = [_init_event(row)]
+    while True:
+        runs = yield from desk.runs(task_id, len(events))
+        new = [event for event in unfolded(runs) if event.number > len(events)]
+        if not new:
+            return row, events
+        events += new
+
+
 def unfolded(runs: list[EventRow]) -> list[Event]:
     """Return the single events of rows that each hold a run of them."""
     return [

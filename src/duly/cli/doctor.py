@@ -1,0 +1,174 @@
+"""`duly doctor`."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from itertools import islice
+
+import click
+
+from duly.app import App
+from duly.cli import exits
+from duly.cli.places import app_option, named_app, path_of, url_option
+from duly.cli.streams import plain, put, put_json, talk_options
+from duly.cli.words import ago, count, duration
+from duly.core.endings import megabytes
+from duly.core.stopping import SAMPLE_SECONDS
+from duly.errors import DulyError, StoreError
+from duly.handle import when
+from duly.ports import Finding
+from duly.runner.child import MEMORY_SLACK
+from duly.runner.perform import perform
+from duly.runner.pool import check_platform
+from duly.store.sqlite.connection import is_safe
+
+MOST_COUNTED = 10_000
+
+
+@click.command(
+    "doctor",
+    epilog="""\b
+Examples:
+  duly doctor
+  duly doctor -a shop:app
+  duly doctor --url sqlite:////var/lib/shop/duly.db --json
+\b
+Exit codes: 0 all is well, 1 something is not, 2 wrong usage.
+""",
+)
+@app_option
+@url_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@talk_options
+def command(app_name: str | None, url: str | None, as_json: bool) -> exits.Exit:
+    """Look whether all is well here: versions, platform, the store, who works on it, and what nobody can do.
+
+    It reads all of the store's file, which may take a while. With an App it also looks for tasks that wait for actions
+    which that does not declare.
+    """
+    findings: list[Finding] = []
+    for finding in _findings(app_name, url):
+        findings.append(finding)
+        if not as_json:
+            _show(finding)
+    well = all(finding.ok for finding in findings)
+    if as_json:
+        put_json({"ok": well, "findings": [finding._asdict() for finding in findings]})
+    return exits.Exit.OK if well else exits.Exit.FAILED
+
+
+def _show(finding: Finding) -> None:
+    mark = click.style("ok", fg="green") if finding.ok else click.style("no", fg="red", bold=True)
+    first, *more = plain(finding.text).splitlines() or [""]
+    put(f"{mark}  {finding.what.ljust(9)}  {first}")
+    for line in more:
+        put(f"               {line}")
+
+
+def _findings(app_name: str | None, url: str | None) -> Iterator[Finding]:
+    app = named_app(app_name)
+    yield from _versions()
+    yield _tried("platform", _platform)
+    yield _tried("processes", _processes)
+    yield _memory()
+    yield from _store(app if url is None and app is not None else App(url), app)
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding(
+        "duly", ok=True, text=f"{version('duly')} in {os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}"
+    )
+    yield Finding("python", ok=True, text=f"{platform.python_version()} at {sys.executable}")
+    import apsw  # noqa: PLC0415 - a driver that cannot be loaded is a finding, and comes after what can be said
+
+    safe = is_safe(apsw.SQLITE_VERSION_NUMBER)
+    bug = "free of the WAL-reset bug" if safe else "can corrupt a store (WAL-reset bug): install apsw >= 3.51.3"
+    yield Finding("sqlite", ok=safe, text=f"SQLite {apsw.sqlite_lib_version()} in apsw {apsw.apsw_version()}, {bug}")
+
+
+def _tried(what: str, look: Callable[[], str]) -> Finding:
+    """What is found, or why nothing could be."""
+    try:
+        return Finding(what, ok=True, text=look())
+    except DulyError as error:
+        return Finding(what, ok=False, text=str(error))
+
+
+def _platform() -> str:
+    check_platform()
+    cores = len(os.sched_getaffinity(0))
+    return f"{platform.system()} {platform.release()} on {platform.machine()}, {count(cores, 'core')} for this process"
+
+
+def _processes() -> str:
+    began = time.monotonic()
+    perform(abs, -1)
+    return f"a task's process can be started; the first one took {duration(time.monotonic() - began)}, with its end"
+
+
+def _memory() -> Finding:
+    text = (
+        f"a limit holds by a look every {SAMPLE_SECONDS * 1000:.0f} ms and by an rlimit; cgroups are not used\n"
+        f"an attempt may exceed its limit by what it touches between two looks, and can never reserve more than twice "
+        f"the limit and {megabytes(MEMORY_SLACK)}"
+    )
+    return Finding("memory", ok=True, text=text)
+
+
+def _store(store: App, app: App | None) -> Iterator[Finding]:
+    path = path_of(store)
+    if path == ":memory:":
+        yield Finding("store", ok=True, text="in memory: it ends with its process, and nothing outside can look at it")
+        return
+    if not os.path.exists(path):
+        yield Finding("store", ok=True, text=f"there is none yet at {path}; the first submit or worker makes it")
+        return
+    try:
+        yield from (finding for finding in store.examine() if finding.what != "sqlite")
+        yield _nodes(store)
+        if app is not None:
+            yield _unserved(store, {(action.name, action.version) for action in app.actions})
+    except StoreError as error:
+        yield Finding("store", ok=False, text=str(error))
+
+
+def _nodes(store: App) -> Finding:
+    now = datetime.now(UTC)
+    lines = [
+        f"{node.label} (node {node.number}) "
+        + (
+            f"works, since {ago(when(node.started_at), now)}"
+            if lives
+            else "is gone: the next worker gives back its tasks"
+        )
+        for node, lives in store.nodes()
+    ]
+    working = sum(1 for _, lives in store.nodes() if lives)
+    return Finding("workers", ok=True, text="\n".join([f"{count(working, 'worker')} at work", *lines]))
+
+
+def _unserved(store: App, declared: set[tuple[str, int]]) -> Finding:
+    """Tasks that wait for an action which the App does not declare."""
+    strange = sorted({(lane.action, lane.version) for lane in store.lanes()} - declared)
+    lines = [
+        f"{_waiting(store, action, version)} of {action}" + (f" v{version}" if version != 1 else "")
+        for action, version in strange
+        if _waiting(store, action, version) != "0 tasks"
+    ]
+    if not lines:
+        return Finding("actions", ok=True, text=f"{count(len(declared), 'action')} declared; no task waits for another")
+    return Finding(
+        "actions", ok=False, text="\n".join(["tasks wait for actions that the App does not declare:", *lines])
+    )
+
+
+def _waiting(store: App, action: str, version: int) -> str:
+    tasks = (task for task in store.tasks(state="waiting", action=action) if task.version == version)
+    waiting = sum(1 for _ in islice(tasks, MOST_COUNTED))
+    return count(waiting, "task") + (" or more" if waiting == MOST_COUNTED else "")

@@ -1,0 +1,136 @@
+"""Exit codes, and how an error is told: one line that says what, what is known, and the cure where there is one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from enum import IntEnum
+from typing import NoReturn
+
+import click
+
+from duly.cli.streams import plain, say
+from duly.errors import (
+    DulyError,
+    HandlerUnavailable,
+    InvalidInput,
+    NotAvailable,
+    StoreError,
+    TargetNotFound,
+    TaskCancelled,
+    TaskError,
+    TaskExpired,
+    TaskNotFound,
+    WaitTimeout,
+    WorkerMisplaced,
+)
+
+
+class Exit(IntEnum):
+    """What the exit code of a command says."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    UNREACHABLE = 4
+    CANCELLED = 5
+    EXPIRED = 6
+    WAITED = 124
+    INTERRUPTED = 130
+
+
+_CODES: tuple[tuple[tuple[type[DulyError], ...], Exit], ...] = (
+    ((TaskCancelled,), Exit.CANCELLED),
+    ((TaskExpired,), Exit.EXPIRED),
+    ((TaskError,), Exit.FAILED),
+    ((TaskNotFound, TargetNotFound), Exit.NOT_FOUND),
+    ((StoreError,), Exit.UNREACHABLE),
+    ((WaitTimeout,), Exit.WAITED),
+    ((InvalidInput, NotAvailable, WorkerMisplaced, HandlerUnavailable), Exit.USAGE),
+)
+
+
+def code_of(error: DulyError) -> Exit:
+    """Return the exit code for an error of duly's."""
+    return next((code for kinds, code in _CODES if isinstance(error, kinds)), Exit.FAILED)
+
+
+class End:
+    """How a command ends."""
+
+    code: int = Exit.OK
+
+
+@contextmanager
+def told() -> Iterator[End]:
+    """Turn what is to be expected into a message on stderr and an exit code; what is not keeps its traceback."""
+    end = End()
+    try:
+        yield end
+    except click.ClickException as error:
+        end.code = error.exit_code
+        tell(error.format_message(), _cure(error))
+    except DulyError as error:
+        end.code = code_of(error)
+        tell(str(error), *getattr(error, "__notes__", ()))
+    except (KeyboardInterrupt, click.Abort):
+        end.code = Exit.INTERRUPTED
+        say("interrupted")
+    except BrokenPipeError:
+        _let_go_of_stdout()  # whoever reads has seen enough
+    except OSError as error:
+        if error.filename is not None or not _is_stdout_broken():
+            raise
+        end.code = Exit.FAILED
+        tell(f"stdout cannot be written: {error.strerror}")
+
+
+def tell(message: str, *more: str) -> None:
+    """Say on stderr that something is wrong, then what is known of it."""
+    say(click.style("error:", fg="red", bold=True) + " " + plain(message), always=True)
+    for text in more:
+        if text:
+            say(plain(text.rstrip()), always=True)
+
+
+class Refused(click.ClickException):
+    """What was asked for cannot be meant; `cure` says what could be."""
+
+    exit_code = Exit.USAGE
+
+    def __init__(self, message: str, cure: str = "") -> None:
+        super().__init__(message)
+        self.cure = cure
+
+
+def refuse(message: str, cure: str = "") -> NoReturn:
+    """End with wrong usage."""
+    raise Refused(message, cure)
+
+
+def _cure(error: click.ClickException) -> str:
+    if isinstance(error, Refused):
+        return error.cure
+    if isinstance(error, click.UsageError):
+        return f"try: {error.ctx.command_path if error.ctx is not None else 'duly'} --help"
+    return ""
+
+
+def _is_stdout_broken() -> bool:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _let_go_of_stdout()
+        return True
+    return False
+
+
+def _let_go_of_stdout() -> None:
+    """Let what is still to be written go nowhere, so that Python's own last flush does not complain."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

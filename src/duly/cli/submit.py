@@ -1,0 +1,109 @@
+"""`duly submit`."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+import click
+
+from duly.app import App
+from duly.cli import exits
+from duly.cli.payloads import read_json
+from duly.cli.places import app_option, check_store, find_app, find_store, url_option
+from duly.cli.streams import put, put_json, talk_options
+from duly.cli.words import count
+from duly.errors import NotAvailable, OptionInvalid, PayloadInvalid
+
+
+@click.command(
+    "submit",
+    epilog="""\b
+Examples:
+  duly submit -a shop:app email:send '{"to": "ann@example.com", "text": "hello"}'
+  duly submit report:build '"2026-01"' --delay 10m --priority low
+  echo '["a.py", "b.py"]' | duly submit code:check -
+  id=$(duly submit report:build '"2026-01"') && duly show "$id"
+""",
+)
+@click.argument("action")
+@click.argument("payload", required=False, metavar="[PAYLOAD-JSON|-]")
+@app_option
+@url_option
+@click.option("--priority", type=click.Choice(["high", "medium", "low"]), help="Else the action's own.")
+@click.option("--front", is_flag=True, help="Put it first among those of its priority.")
+@click.option(
+    "--run-at", metavar="WHEN", help="Not before: 2026-01-31, 2026-01-31T09:00+01:00; local time if not said."
+)
+@click.option("--delay", metavar="TIME", help="Not before so long from now: 90s, 10m, 1h30m, 7d.")
+@click.option("--queue", metavar="NAME", help="Else the action's own.")
+@click.option("--timeout", metavar="TIME", help="The time limit of an attempt, or none. Else the action's own.")
+@click.option("--max-attempts", type=click.IntRange(min=1), metavar="N", help="Else the action's own.")
+@click.option("--elsewhere", is_flag=True, help="Store it though the App does not declare the action: others do.")
+@click.option("--json", "as_json", is_flag=True, help="Print id, action and state as a JSON document.")
+@click.option("--wait", is_flag=True, hidden=True)
+@click.option("--watch", is_flag=True, hidden=True)
+@talk_options
+def command(
+    action: str,
+    payload: str | None,
+    app_name: str | None,
+    url: str | None,
+    elsewhere: bool,
+    as_json: bool,
+    wait: bool,
+    watch: bool,
+    **options: Any,
+) -> None:
+    """Store a task and print its id; it is on disk when the command ends.
+
+    PAYLOAD is one JSON value: an object holds the handler's arguments by name, any other value is its only required
+    one; - reads it from stdin. It is checked against the handler's signature. With --elsewhere no App is needed, only
+    a store.
+    """
+    for name, given in (("wait", wait), ("watch", watch)):
+        if given:
+            raise NotAvailable(f"--{name} is not in this release yet")
+    value = read_json(payload, "the payload")
+    app = find_store(app_name, url, new=True) if elsewhere else find_app(app_name)
+    if not elsewhere:
+        _refuse_undeclared(app, action)
+    passport = _passport(app, action, value, payload, _said(options))
+    store = app if url is None else App(url)
+    check_store(store, new=True)
+    handle = store.submit(passport)
+    if as_json:
+        put_json({"id": handle.id, "action": handle.action, "state": handle.state})
+    else:
+        put(handle.id)
+
+
+def _said(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given."""
+    said = {name: value for name, value in options.items() if value is not None and value is not False}
+    if str(said.get("timeout", "")).lower() == "none":
+        said["timeout"] = None
+    return said
+
+
+def _passport(app: App, action: str, value: Any, payload: str | None, options: dict[str, Any]) -> Any:
+    try:
+        return app.passport(action, value, **options)
+    except OptionInvalid:
+        raise
+    except PayloadInvalid as error:
+        if payload is None:
+            error.add_note("no payload was given")
+        raise
+
+
+def _refuse_undeclared(app: App, action: str) -> None:
+    names = {declared.name for declared in app.actions}
+    if action in names:
+        return
+    near = get_close_matches(action, names, 1)
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    exits.refuse(
+        f"the App declares no action {action!r} ({count(len(names), 'other')}: {', '.join(sorted(names)) or 'none'})",
+        f"{meant}with --elsewhere it is stored all the same, and waits for a worker that has it",
+    )

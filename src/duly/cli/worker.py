@@ -1,0 +1,69 @@
+"""`duly worker`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from importlib.metadata import version
+
+import click
+
+from duly.app import App
+from duly.cli.places import app_option, check_store, find_app, path_of
+from duly.cli.streams import is_quiet, say, talk_options
+from duly.cli.words import count
+from duly.config import MOST_RUNNERS
+from duly.core.action import check_queue
+from duly.errors import NotAvailable
+
+
+@click.command(
+    "worker",
+    epilog="""\b
+Examples:
+  duly worker -a shop:app
+  duly worker -a shop:app --concurrency 8 --queue default --queue mail
+\b
+Exit codes: 0 told to stop, 2 a handler cannot be imported, or wrong usage, 4 the store cannot be used.
+""",
+)
+@app_option
+@click.option(
+    "-c", "--concurrency", type=click.IntRange(1, MOST_RUNNERS), metavar="N", help="Runners; else one for each core."
+)
+@click.option("--queue", "queues", multiple=True, metavar="NAME", help="A queue to serve; may be repeated. Else all.")
+@click.option("--reload", is_flag=True, hidden=True)
+@talk_options
+def command(app_name: str | None, concurrency: int | None, queues: tuple[str, ...], reload: bool) -> None:
+    """Work on the tasks of an App until told to stop.
+
+    Each task runs in a process of its own, several at a time. Any number of workers may share a store. SIGTERM or
+    Ctrl-C drains: nothing more is begun, what runs may end (`drain_timeout`, 30 s unless set); a second one hurries.
+    """
+    if reload:
+        raise NotAvailable("--reload is not in this release yet")
+    for queue in queues:
+        check_queue(queue)
+    app = find_app(app_name)
+    check_store(app, new=True)
+    _log_to_stderr()
+    _introduce(app, concurrency, queues)
+    app.run_worker(concurrency, queues=queues or None)
+
+
+def _log_to_stderr() -> None:
+    """Log duly's own doings, unless the App's module has set up logging by itself."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("duly").setLevel(logging.WARNING if is_quiet() else logging.INFO)
+
+
+def _introduce(app: App, concurrency: int | None, queues: tuple[str, ...]) -> None:
+    runners = concurrency or app.config.concurrency or len(os.sched_getaffinity(0))
+    where = f"queues {', '.join(queues)}" if queues else "all queues"
+    say(f"duly {version('duly')}: {count(runners, 'runner')}, {where}, store {path_of(app)}")
+    for action in app.actions:
+        versioned = f" v{action.version}" if action.version != 1 else ""
+        say(
+            f"  {action.name}{versioned}" + (f"  (queue {action.spec.queue})" if action.spec.queue != "default" else "")
+        )
