@@ -1,0 +1,1 @@
+"""What runs in processes of the revision that is measured; by duly's public names, so that any revision runs it."""

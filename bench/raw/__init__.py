@@ -1,0 +1,1 @@
+"""The raw limits: the same demands on disk and kernel, without duly."""
