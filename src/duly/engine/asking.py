@@ -7,13 +7,15 @@ from an event loop; both are all that differs.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Generator
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from duly.engine.storethread import Done, StoreThread
 from duly.ports import Request, Store
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -59,6 +61,8 @@ def ask(thread: StoreThread, verb: Verb[T]) -> T:
 
 async def aask(thread: StoreThread, verb: Verb[T]) -> T:
     """Carry out a verb, awaiting in this event loop."""
+    import asyncio  # noqa: PLC0415 - 15 ms that sync callers need not spend
+
     loop = asyncio.get_running_loop()
     try:
         asked = next(verb)

@@ -117,6 +117,7 @@ class Cycle:
         if miss.state == State.RUNNING and miss.claim_now == miss.claim and miss.verdict is not None:
             attempt.held = msgspec.structs.replace(attempt.held, verdict=miss.verdict)
             attempt.events = [event for event in change.events if event[0] in ("start", "update", "info")]
+            attempt.started_at, attempt.info = change.started_at, change.info
             if outcome is None:
                 self.hand_back(attempt)
             else:

@@ -103,7 +103,7 @@ class Desk:
         until = None if wait is None else time.monotonic() + wait
         reply = yield Request(cancels=[CancelAsked(task_id, reason)])
         answer: str | None = reply.answers.get(task_id)
-        if answer is None:
+        if answer in (None, "missing"):
             raise TaskNotFound(f"there is no task {task_id}")
         if answer == "asked" and until is not None:
             yield from self.wait(task_id, max(0.0, until - time.monotonic()))

@@ -231,7 +231,7 @@ class Node:
         room = self._room()
         if not (self._look or self._cycle.anything() or (self._more and room)):
             return
-        self._look = False
+        self._look, self._more = False, not room  # what is not asked for may be there when there is room
         self._send(self._cycle.request(self._want(room)))
 
     def _room(self) -> int:
@@ -275,7 +275,7 @@ class Node:
             self._ticker.set("suspect", self._suspects.until)
         for held in reply.claims:
             self._take(held)
-        self._more = bool(reply.claims)
+        self._more = self._more or bool(reply.claims)
         for asked in reply.asked:
             self._cancel(asked.key, asked.claim, asked.verdict, now)
         if reply.next is not None:
@@ -598,6 +598,8 @@ class Node:
 
     def _drain(self, seconds: float) -> None:
         now = time.monotonic()
+        running = sum(bool(member.handed) for member in self._crew)
+        log.info("told to stop: %d running, given %g s to end", running, seconds)
         self._draining = now + seconds
         self._ticker.set("drain", self._draining)
         for attempt in self._window.take_all():

@@ -160,6 +160,11 @@ class StoreThread:
             reply = store.exchange(merged([request for request, _ in requests]))
         except BaseException as raised:  # noqa: BLE001 - it is raised where it was asked for
             error = raised
+        if reply is not None and not reply.done:  # the node's fault alone: nothing was done of what others asked
+            others = [(request, done) for request, done in requests if request.node is None]
+            requests = [(request, done) for request, done in requests if request.node is not None]
+            if others:
+                self._exchange(store, others)
         for _, done in requests:
             done(reply, error)
 

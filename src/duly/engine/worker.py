@@ -61,7 +61,12 @@ class Worker:
         """Work in a thread of its own; returns when runners can be handed work, or raises why not."""
         self._thread = threading.Thread(target=self._run_and_keep_error, name="duly-node", daemon=True)
         self._thread.start()
-        self._node.ready.wait()
+        try:
+            self._node.ready.wait()
+        except BaseException:  # interrupted: what was begun is ended, for nobody will close it
+            self.stop(hurry=True)
+            self._thread.join()
+            raise
         if self._error is not None:
             self._thread.join()
             raise self._error
