@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from bench.measure import FULL, QUICK, Figure, measured, rows_of
 from bench.sides import Side, other, this
 
 SCRATCH = "/var/tmp"
-"""Stores are made here: on a disk also where /tmp is memory, in which a commit costs nothing."""
+"""Stores are made here unless TMPDIR says where: on a disk also if /tmp is memory, in which a commit costs nothing."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,14 +24,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     effort = QUICK if chosen.quick else FULL
     rows = []
-    with tempfile.TemporaryDirectory(prefix="duly-bench-", dir=SCRATCH) as name, _sides(chosen.against) as sides:
+    scratch = os.environ.get("TMPDIR", SCRATCH)
+    with tempfile.TemporaryDirectory(prefix="duly-bench-", dir=scratch) as name, _sides(chosen.against) as sides:
         folder = Path(name)
         print(report.heading(folder, effort, sides), end="\n\n", flush=True)
         for figure in chosen.figures or FIGURES:
             rows += rows_of(figure, measured(figure, effort, sides, folder, report.progress))
-    print(report.table(rows))
+    print(report.summary(rows))
     if chosen.json:
-        Path(chosen.json).write_text(json.dumps([row.as_dict() for row in rows], indent=1) + "\n", encoding="utf-8")
+        chosen.json.write_text(json.dumps([row.as_dict() for row in rows], indent=1) + "\n", encoding="utf-8")
     return 0 if chosen.quick or all(row.met for row in rows) else 1
 
 
@@ -44,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("figures", nargs="*", type=_figure, metavar="NAME", help=f"all of these unless named: {names}")
     parser.add_argument("--quick", action="store_true", help="few and short repeats, to see where one stands")
     parser.add_argument("--against", metavar="REF", help="measure another revision, in turn with this one")
-    parser.add_argument("--json", metavar="FILE", help="write the rows into a file, too")
+    parser.add_argument("--json", type=_file, metavar="FILE", help="write the rows into a file, too")
     return parser
 
 
@@ -53,6 +55,15 @@ def _figure(name: str) -> Figure:
         if figure.name == name:
             return figure
     raise argparse.ArgumentTypeError(f"there is no figure {name!r}")
+
+
+def _file(name: str) -> Path:
+    """A file that can be written: to be known before anything is measured."""
+    try:
+        Path(name).open("a").close()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{name}: {error.strerror}") from None
+    return Path(name)
 
 
 @contextmanager

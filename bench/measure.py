@@ -15,6 +15,7 @@ from statistics import median
 from typing import Any, NamedTuple, TypeAlias
 
 from bench.sides import Side
+from bench.strays import sweep
 from bench.trial import Failed, Trial
 
 Sample: TypeAlias = dict[str, float]
@@ -24,7 +25,7 @@ Progress: TypeAlias = Callable[[str], None]
 
 
 class Effort(NamedTuple):
-    """How much to measure: how often, and for each time the seconds, the tasks drained, and the seconds of idling."""
+    """How much to measure: how often, and each time the seconds and the tasks drained; and the seconds of idling."""
 
     repeats: int
     seconds: float
@@ -32,7 +33,7 @@ class Effort(NamedTuple):
     idle_seconds: float
 
 
-FULL = Effort(repeats=5, seconds=3.0, tasks=100_000, idle_seconds=12.0)
+FULL = Effort(repeats=5, seconds=3.0, tasks=100_000, idle_seconds=60.0)
 QUICK = Effort(repeats=2, seconds=1.0, tasks=20_000, idle_seconds=5.0)
 
 
@@ -50,24 +51,38 @@ class Line(NamedTuple):
     of_raw: bool = False
 
 
+Measure: TypeAlias = Callable[[Trial, Effort], Sample]
+
+
 class Figure(NamedTuple):
-    """What is measured by one way to measure it: on duly, and on the raw limit of the same kind."""
+    """What is measured by one way to measure it: on duly, and on the raw limit of the same kind.
+
+    `once`: not repeated, for one measurement takes as long as all repeats of others.
+    """
 
     name: str
     lines: Sequence[Line]
-    duly: Callable[[Trial, Effort], Sample]
-    raw: Callable[[Trial, Effort], Sample]
+    duly: Measure
+    raw: Measure
+    once: bool = False
+
+    def repeats(self, effort: Effort) -> int:
+        """How often it is measured."""
+        return 1 if self.once else effort.repeats
 
 
 @dataclasses.dataclass(frozen=True)
 class Against:
-    """The other revision: its median, and by how much this one's value is its, with the range of that."""
+    """The other revision: its median, and how many times that this one's value is, with the range of that.
+
+    None where there are no repeats in which both were measured.
+    """
 
     name: str
-    value: float
-    ratio: float
-    min: float
-    max: float
+    value: float | None = None
+    ratio: float | None = None
+    min: float | None = None
+    max: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +90,7 @@ class Row:
     """What a line came to: medians over the repeats, and their range; None for what could not be measured.
 
     `ratio` is value to raw, the median of what each repeat had; it, and not the value, is judged by bounds `of_raw`.
+    `failed` of the repeats gave no value.
     """
 
     line: Line
@@ -84,6 +100,7 @@ class Row:
     raw: float | None = None
     ratio: float | None = None
     against: Against | None = None
+    failed: int = 0
 
     @property
     def met(self) -> bool:
@@ -99,7 +116,7 @@ class Row:
 
     def as_dict(self) -> dict[str, Any]:
         """The row as it is written into files; bounds of the ratio are told in the unit of the value, too."""
-        scale = (self.raw or 0.0) if self.line.of_raw else 1.0
+        scale = self.raw if self.line.of_raw else 1.0
         row = {
             "name": self.line.name,
             "value": self.value,
@@ -108,8 +125,8 @@ class Row:
             "max": self.max,
             "raw": self.raw,
             "ratio": self.ratio,
-            "must": self.line.must * scale,
-            "aim": self.line.aim * scale,
+            "must": None if scale is None else self.line.must * scale,
+            "aim": None if scale is None else self.line.aim * scale,
             "met": self.met,
         }
         return row if self.against is None else {**row, "against": dataclasses.asdict(self.against)}
@@ -122,25 +139,27 @@ Samples: TypeAlias = dict[str, list[Sample]]
 def measured(figure: Figure, effort: Effort, sides: Sequence[Side], folder: Path, progress: Progress) -> Samples:
     """Measure a figure, raw limit and sides in turn; who goes first among the sides alternates."""
     samples: Samples = {"raw": [], **{side.name: [] for side in sides}}
-    for repeat in range(effort.repeats):
+    repeats = figure.repeats(effort)
+    for repeat in range(repeats):
         order = sides if repeat % 2 == 0 else sides[::-1]
         for name, side, measure in [("raw", sides[0], figure.raw), *((s.name, s, figure.duly) for s in order)]:
-            sample = _once(measure, side, effort, folder, progress)
+            sample, told = _once(measure, side, effort, folder)
             samples[name].append(sample)
-            told = "  ".join(f"{line} {value:,.6g}" for line, value in sample.items())
-            progress(f"{figure.name} {repeat + 1}/{effort.repeats} {name}: {told}")
+            progress(f"{figure.name} {repeat + 1}/{repeats} {name}: {told}")
     return samples
 
 
-def _once(
-    measure: Callable[[Trial, Effort], Sample], side: Side, effort: Effort, folder: Path, progress: Progress
-) -> Sample:
-    with tempfile.TemporaryDirectory(dir=folder) as place:
+def _once(measure: Measure, side: Side, effort: Effort, folder: Path) -> tuple[Sample, str]:
+    """Measure in a fresh folder; also say in words what came of it."""
+    with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as place:
         try:
-            return measure(Trial(side, Path(place)), effort)
+            sample = measure(Trial(side, Path(place)), effort)
         except Failed as error:
-            progress(f"{side.name} cannot be measured: {error}")
-            return {}
+            return {}, f"cannot be measured: {error}"
+        finally:
+            left = sweep()
+    told = "  ".join(f"{line} {value:,.6g}" for line, value in sample.items())
+    return sample, told if not left else f"{told} (and left {left} processes behind)"
 
 
 def rows_of(figure: Figure, samples: Samples) -> list[Row]:
@@ -159,13 +178,9 @@ def _values(line: Line, samples: Iterable[Sample]) -> list[float]:
 
 def _row(line: Line, raw: list[float], new: list[float], others: list[tuple[str, list[float]]]) -> Row:
     values = _known(new)
+    against = _against(new, *others[0]) if others else None
     if not values:
-        return Row(line)
-    against = None
-    for name, old in others:
-        ratios = _ratios(new, old)
-        if ratios:
-            against = Against(name, median(_known(old)), median(ratios), min(ratios), max(ratios))
+        return Row(line, against=against, failed=len(new))
     ratios = _ratios(new, raw)
     return Row(
         line,
@@ -175,7 +190,15 @@ def _row(line: Line, raw: list[float], new: list[float], others: list[tuple[str,
         raw=median(_known(raw)) if ratios else None,
         ratio=median(ratios) if ratios else None,
         against=against,
+        failed=len(new) - len(values),
     )
+
+
+def _against(new: list[float], name: str, old: list[float]) -> Against:
+    ratios = _ratios(new, old)
+    if not ratios:
+        return Against(name)
+    return Against(name, median(_known(old)), median(ratios), min(ratios), max(ratios))
 
 
 def _known(values: Iterable[float]) -> list[float]:

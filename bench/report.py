@@ -19,8 +19,10 @@ def heading(folder: Path, effort: Effort, sides: Sequence[Side]) -> str:
     """Say where and how it is measured."""
     where = f"{len(os.sched_getaffinity(0))} cores, {platform.system()} {platform.release()}"
     tools = f"Python {platform.python_version()}, SQLite {apsw.sqlite_lib_version()}"
-    how = f"{effort.repeats} repeats, in turn with the raw limit" + "".join(f" and {s.name}" for s in sides[1:])
-    return f"{where}, {tools}, stores on {_filesystem(folder)}; {how}"
+    others = " and ".join(["the raw limit", *(side.name for side in sides[1:])])
+    how = f"{effort.repeats} repeats of at least {effort.seconds:g} s, in turn with {others}"
+    once = f"idle is measured once, for {effort.idle_seconds:g} s"
+    return f"{where}, {tools}, stores on {_filesystem(folder)}\n{how}; {once}"
 
 
 def _filesystem(folder: Path) -> str:
@@ -31,6 +33,12 @@ def _filesystem(folder: Path) -> str:
 def progress(line: str) -> None:
     """Say how far it is."""
     print(line, file=sys.stderr, flush=True)
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """The table, and below it a line for each row that is not what it must be."""
+    misses = [_miss(row) for row in rows if not row.met]
+    return "\n".join([table(rows), *([""] if misses else []), *misses])
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -48,9 +56,20 @@ def table(rows: Sequence[Row]) -> str:
     )
 
 
+def _miss(row: Row) -> str:
+    line, name = row.line, f"{row.line.name} misses what it must reach"
+    if row.value is None:
+        return f"{name}: it could not be measured"
+    if not line.of_raw:
+        return f"{name}: {_number(row.value, line.unit)}, not {_bound(line, line.must)}"
+    ratio = "the raw limit could not be measured" if row.ratio is None else f"{row.ratio:.2f} of the raw limit"
+    return f"{name}: {ratio}, not {_bound(line, line.must)}"
+
+
 def _cells(row: Row) -> list[str]:
     line = row.line
     verdict = "reaches its aim" if row.reaches(line.aim) else "does" if row.met else "MISSES"
+    verdict += f", {row.failed} failed" * bool(row.failed)
     if row.value is None or row.min is None or row.max is None:
         return [line.name, "n/a", "", "", "", _bound(line, line.must), _bound(line, line.aim), verdict]
     return [
@@ -66,9 +85,10 @@ def _cells(row: Row) -> list[str]:
 
 
 def _against(row: Row) -> str:
-    if row.against is None:
+    other = row.against
+    if other is None or other.ratio is None:
         return "n/a"
-    return f"{row.against.ratio:.3f} ({row.against.min:.3f} .. {row.against.max:.3f})"
+    return f"{other.ratio:.3f} ({other.min:.3f} .. {other.max:.3f})"
 
 
 def _bound(line: Line, bound: float) -> str:

@@ -44,4 +44,4 @@ def other(ref: str) -> Iterator[Side]:
         with zipfile.ZipFile(io.BytesIO(packed.stdout)) as archive:
             archive.extractall(folder)
         compileall.compile_dir(folder, quiet=2)  # or its first process alone would have to
-        yield Side(ref, Path(folder) / "src")
+        yield Side(f"duly at {ref}", Path(folder) / "src")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -21,8 +22,10 @@ from typing import Any, NamedTuple
 
 from bench.sides import Side
 
-PATIENCE = 120.0
+PATIENCE = 60.0
 """Seconds after which something that should have happened is given up."""
+
+WARM_TRIES = 10
 
 
 class Failed(Exception):
@@ -69,37 +72,51 @@ class Trial:
         self.side = side
         self.folder = folder
         self.store = folder / "store.db"
+        self._kept = folder / "kept.db"
         self._environment = side.environment(f"sqlite:///{self.store}")
         self._errors = folder / "stderr"
 
-    def forget(self) -> None:
-        """Begin with a fresh store."""
+    def keep(self) -> None:
+        """Remember the store as it is; nobody may have it open."""
+        shutil.copyfile(self.store, self._kept)
+
+    def restore(self) -> None:
+        """Begin with the store that was kept; nobody may have it open."""
         for file in self.folder.glob("store.db*"):
             file.unlink()
+        shutil.copyfile(self._kept, self.store)
 
-    def _start(self, module: str, *arguments: Any) -> subprocess.Popen[bytes]:
+    def _start(self, module: str, arguments: tuple[Any, ...], stdout: int | None) -> subprocess.Popen[bytes]:
         with self._errors.open("ab") as errors:
             return subprocess.Popen(
                 [sys.executable, "-m", module, *map(str, arguments)],
                 cwd=self.folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=errors if stdout is None else stdout,
                 stderr=errors,
             )
 
-    def run(self, module: str, *arguments: Any) -> Any:
-        """Run one of the modules `inside` to its end and return what it says, as JSON."""
-        process = self._start(f"bench.inside.{module}", *arguments)
+    @contextmanager
+    def _bounded(self, process: subprocess.Popen[bytes], module: str) -> Iterator[None]:
+        """Have a process end in time, with 0: what has not ended is killed, whatever happened meanwhile."""
         try:
-            said, _ = process.communicate(timeout=PATIENCE)
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
-        if process.returncode:
-            raise Failed(f"{module} ended with {process.returncode}: {self._last_words()}")
-        return json.loads(said) if said else None
+            yield
+            if process.wait(PATIENCE):
+                raise Failed(f"{module} ended with {process.returncode}: {self._last_words()}")
+        except subprocess.TimeoutExpired:
+            raise Failed(f"{module} has not ended for {PATIENCE:g} s: {self._last_words()}") from None
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+    def run(self, module: str, *arguments: Any, seconds: float = 0.0) -> Any:
+        """Run one of the modules `inside` to its end, expected so soon, and return what it says, as JSON."""
+        with self._start(f"bench.inside.{module}", arguments, subprocess.PIPE) as process:
+            with self._bounded(process, module):
+                said, _ = process.communicate(timeout=seconds + PATIENCE)
+            return json.loads(said) if said else None
 
     def submit(self, action: str, count: int, payload: Any, **options: Any) -> None:
         """Store many equal tasks, from a process that ends then."""
@@ -108,18 +125,10 @@ class Trial:
     @contextmanager
     def process(self, module: str, *arguments: Any) -> Iterator[subprocess.Popen[bytes]]:
         """Have a module run meanwhile, such as a worker; it is asked to end, and must, with 0."""
-        process = self._start(module, *arguments)
-        try:
+        process = self._start(module, arguments, None)
+        with self._bounded(process, module):
             yield process
             process.send_signal(signal.SIGTERM)
-            if process.wait(PATIENCE):
-                raise Failed(f"{module} ended with {process.returncode}: {self._last_words()}")
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
 
     @contextmanager
     def worker(self, module: str = "worker") -> Iterator[subprocess.Popen[bytes]]:
@@ -138,10 +147,11 @@ class Trial:
 
     def warm(self, pipe: Pipe) -> None:
         """Wait until both runners of the worker have run something at the same time."""
-        self.submit("bench:tell", 2, {"pipe": pipe.path, "seconds": 0.2})
-        first, second = pipe.read(), pipe.read()
-        if first.pid == second.pid:
-            self.warm(pipe)
+        for _ in range(WARM_TRIES):
+            self.submit("bench:tell", 2, {"pipe": pipe.path, "seconds": 0.2})
+            if pipe.read().pid != pipe.read().pid:
+                return
+        raise Failed("one runner is handed all that two could do")
 
     def _last_words(self) -> str:
         return self._errors.read_text("utf-8", "replace").strip()[-2000:] or "it said nothing"

@@ -21,14 +21,16 @@ def leave_behind() -> int:
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
-        os.setsid()
-        if os.fork() == 0:
-            os.write(write, struct.pack("q", os.getpid()))
-            while True:
-                signal.pause()
-        os._exit(0)
+        try:
+            os.setsid()
+            if os.fork() == 0:
+                os.write(write, struct.pack("q", os.getpid()))
+                while True:
+                    signal.pause()
+        finally:
+            os._exit(0)
+    os.close(write)  # or the read would wait for ever if there were nobody to answer
     os.waitpid(child, 0)
     (pid,) = struct.unpack("q", os.read(read, 8))
     os.close(read)
-    os.close(write)
     return int(pid)

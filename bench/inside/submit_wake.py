@@ -8,13 +8,15 @@ import random
 import sys
 import time
 
+import duly
 from bench.inside.tasks import app, wake
 
 WARM = 10
 
 if __name__ == "__main__":
     seconds, least, most = map(float, sys.argv[1:])
-    until, submitted = time.monotonic() + seconds, []
+    until = time.monotonic() + seconds
+    submitted: list[tuple[int, duly.Handle[int]]] = []
     while time.monotonic() < until or len(submitted) <= WARM:
         at = time.monotonic_ns()
         submitted.append((at, wake.submit()))

@@ -2,58 +2,63 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
+import select
 import signal
+import socket
+import struct
 import time
-from typing import NoReturn
 
 from bench.inside.stubborn import heed_nothing, leave_behind
+from bench.strays import adopt, forked
+from bench.trial import Failed
 
 RUN_SECONDS = 0.02
 """How long a child runs until it is killed; that does not matter here."""
 
-_PR_SET_CHILD_SUBREAPER = 36
+NO_MORE = -1.0
+PATIENCE = 10.0
+_LAG = struct.Struct("d")
+_PID = struct.Struct("q")
 
 
 def lags(seconds: float) -> list[float]:
     """How long each end took, in seconds, of all that fit into this time."""
-    read, write = os.pipe()
-    killer = os.fork()
-    if killer == 0:
-        _be_killer(write, seconds)
-    os.close(write)
-    with open(read, "rb") as pipe:
-        found = [float(line) for line in pipe]
-    os.waitpid(killer, 0)
-    return found
+    ours, theirs = socket.socketpair()
+    with ours, theirs, forked(lambda: _kill(theirs, seconds)):
+        return list(iter(lambda: _next(ours, _LAG), NO_MORE))
 
 
-def _be_killer(write: int, seconds: float) -> NoReturn:
-    """Be the process that inherits what children leave behind, so that the benchmark itself is not."""
-    try:
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0)
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            os.write(write, b"%.9f\n" % _kill_one())
-    finally:
-        os._exit(0)
+def _kill(tell: socket.socket, seconds: float) -> None:
+    """Kill one after another, in a process that inherits what they leave behind, so that the benchmark does not."""
+    adopt()
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        tell.send(_LAG.pack(_kill_one()))
+    tell.send(_LAG.pack(NO_MORE))
 
 
 def _kill_one() -> float:
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        heed_nothing()
-        os.write(write, b"%d" % leave_behind())
-        while True:
-            signal.pause()
-    left = int(os.read(read, 32))
-    os.close(read)
-    os.close(write)
-    due = time.monotonic() + RUN_SECONDS
-    time.sleep(RUN_SECONDS)
-    for pid in (child, left):
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-    return time.monotonic() - due
+    ours, theirs = socket.socketpair()
+    with ours, theirs, forked(lambda: _victim(theirs)) as child:
+        left = int(_next(ours, _PID))
+        due = time.monotonic() + RUN_SECONDS
+        time.sleep(RUN_SECONDS)
+        for pid in (child, left):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        return time.monotonic() - due
+
+
+def _victim(tell: socket.socket) -> None:
+    heed_nothing()
+    tell.send(_PID.pack(leave_behind()))
+    while True:
+        signal.pause()
+
+
+def _next(end: socket.socket, form: struct.Struct) -> float:
+    if not select.select([end], [], [], PATIENCE)[0]:
+        raise Failed("what was to be killed by hand does not answer")
+    value: float = form.unpack(end.recv(form.size))[0]
+    return value

@@ -53,24 +53,29 @@ class Rows:
         connection = connect(trial.store)
         found = connection.execute("select * from task")
         columns = [name for name, *_ in found.get_description()]
-        self._row = dict(zip(columns, found.fetchall()[0], strict=True))
+        self._row: list[Any] = list(found.fetchall()[0])
         connection.close()
-        self.insert = f"insert into task ({', '.join(columns)}) values (:{', :'.join(columns)})"
+        self.insert = f"insert into task ({', '.join(columns)}) values ({', '.join('?' * len(columns))})"
+        self._key, self._id, self._rank, self._submitted = map(columns.index, ("key", "id", "rank", "submitted"))
+        self._row[self._key] = None
         self._numbers = itertools.count(1)
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[list[Any]]:
         return self
 
-    def __next__(self) -> dict[str, Any]:
+    def __next__(self) -> list[Any]:
         row, number = self._row, next(self._numbers)
-        new = {"key": None, "id": f"ffffffff-{number:027x}", "rank": row["rank"] + number}
-        return {**row, **new, "submitted": row["submitted"] + number}
+        row[self._id] = f"ffffffff-{number:027x}"
+        row[self._rank] += 1
+        row[self._submitted] += 1
+        return row
 
 
 def drain(path: Path) -> float:
     """Claim and finish all tasks, with a row of history each; return the seconds it took."""
     connection = connect(path)
-    ((lane,),) = connection.execute("select distinct lane from task").fetchall()
+    lanes: list[Any] = connection.execute("select distinct lane from task").fetchall()
+    ((lane,),) = lanes
     since = time.perf_counter()
     held = _cycle(connection, lane, [])
     while held:

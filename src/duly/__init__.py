@@ -14,7 +14,6 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from duly.action import Action as Action
     from duly.app import App as App
-    from duly.app import TaskInfo as TaskInfo
     from duly.core.outcome import Failure as Failure
     from duly.core.outcome import Snooze as Snooze
     from duly.core.outcome import Success as Success
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
     from duly.handle import Handle as Handle
     from duly.handle import Statistics as Statistics
     from duly.handle import TaskResult as TaskResult
+    from duly.listing import TaskInfo as TaskInfo
     from duly.runner.context import Task as Task
     from duly.runner.context import current as current
     from duly.runner.perform import Performed as Performed
@@ -61,7 +61,8 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "duly.action": ("Action",),
-    "duly.app": ("App", "TaskInfo"),
+    "duly.app": ("App",),
+    "duly.listing": ("TaskInfo",),
     "duly.core.outcome": ("Failure", "Snooze", "Success"),
     "duly.core.retry": ("Backoff",),
     "duly.core.passport": ("Passport",),

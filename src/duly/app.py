@@ -1,15 +1,14 @@
 """The App: where a user's code and all of duly's parts meet. The only module that knows every concrete name."""
 
+# long module: the public face is in one place; half of it is docstrings, signatures and async twins
+
 from __future__ import annotations
 
 import os
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 from duly import config
 from duly.action import Action, Decorator, declared, spec_of, with_options
@@ -18,14 +17,15 @@ from duly.core.action import Isolation, Priority, parse_action
 from duly.core.ids import uuid7
 from duly.core.passport import Options, Passport
 from duly.core.retry import Backoff
-from duly.core.task import ENDED, WAITING, State, shown
 from duly.engine.asking import Verb, aask, ask
-from duly.engine.desk import PAGE, CancelAnswer, Desk, chunks
+from duly.engine.desk import CancelAnswer, Desk, chunks
 from duly.engine.storethread import StoreThread
-from duly.errors import ActionInvalid, NotAvailable, OptionInvalid, WorkerMisplaced
-from duly.handle import Event, Handle, history, when
-from duly.ports import Filter, Finding, Lane, NodeRow, Store, TaskRow
+from duly.errors import ActionInvalid, NotAvailable, OptionInvalid
+from duly.handle import Event, Handle, history
+from duly.listing import Listing, TaskInfo
+from duly.ports import Finding, Lane, NodeRow, Store, TaskRow
 from duly.runner.context import HERE
+from duly.working import Working, refuse_misplaced
 
 _LATER = {
     "every": "schedules come with actions over time",
@@ -42,23 +42,6 @@ _LATER = {
     "runner_setup": "setting runners up comes with the ways to run",
     "flow": "flows are to come",
 }
-
-
-class TaskInfo(NamedTuple):
-    """A task in a list. Times are aware, in UTC."""
-
-    id: str
-    action: str
-    version: int
-    queue: str
-    state: str
-    cause: str | None
-    priority: str
-    attempts: int
-    submitted_at: datetime
-    run_at: datetime | None
-    started_at: datetime | None
-    ended_at: datetime | None
 
 
 class App:
@@ -111,8 +94,11 @@ class App:
         Raises `ActionInvalid` for a bad name, a handler that cannot be found or called by another process, or a second
         declaration of (name, version); `OptionInvalid` for the others.
 
-        >>> @app.action("email:send", timeout="1m")
-        ... def send(to: str, text: str) -> int: ...
+        >>> @app.action("greeting:write", timeout="1m")
+        ... def greet(name: str) -> str:
+        ...     return f"Hello {name}"
+        >>> greet("Ann")
+        'Hello Ann'
         """
         spec = spec_of(
             name,
@@ -196,7 +182,9 @@ class App:
         A passport that is submitted twice is one task. For options see `Action.using`. Raises `ActionInvalid`,
         `PayloadInvalid`, `OptionInvalid`, `StoreError`.
 
-        >>> app.submit("email:send", {"to": "ann@example.com", "text": "hello"}, delay="10m")
+        >>> handle = app.submit("email:send", {"to": "ann@example.com", "text": "hello"}, delay="10m")
+        >>> handle.state
+        'scheduled'
         """
         return self.submit_passport(self._passport_of(action, payload, options))
 
@@ -207,7 +195,9 @@ class App:
     def submit_many(self, passports: Iterable[Passport]) -> list[Handle[Any]]:
         """Store many tasks, in commits of up to 10,000; repeatable, since a passport is one task however often.
 
-        >>> handles = app.submit_many(send.passport(to, "hello") for to in addresses)
+        >>> handles = app.submit_many(send.passport(to, "hello") for to in ("ann@example.com", "ben@example.com"))
+        >>> [handle.state for handle in handles]
+        ['ready', 'ready']
         """
         return [handle for chunk in chunks(passports) for handle in ask(self._store(), self._submitting(chunk))]
 
@@ -234,6 +224,7 @@ class App:
 
     def _submitting(self, passports: Sequence[Passport]) -> Verb[list[Handle[Any]]]:
         thread = self._thread
+        thread.open()  # from then on it has an address, which goes with the tasks
         yield from self._desk.submit(passports, thread.address)
         return [
             Handle(thread, self._desk, p.id, p.action, "ready" if p.options.run_at is None else "scheduled")
@@ -258,16 +249,12 @@ class App:
     ) -> Iterator[TaskInfo]:
         """Yield the tasks that fit, `newest` first or by `date`, page by page; at most `first`.
 
-        `state` is one or several of the states; `since` and `due_before` are moments, and a number counts from now
-        backwards and forwards.
+        `state` is one or several of the states; `since` and `due_before` are moments, and a length of time counts from
+        now backwards and forwards.
         """
-        wanted = _filter_of(state, action, queue, since, due_before)
-        _check_order(by)
-        after, left = None, first
-        while rows := ask(self._store(), self._desk.page(wanted, by, after, _page(left))):
-            yield from map(_info_of, rows)
-            after = _last(rows[-1], by)
-            left = None if left is None else left - len(rows)
+        listing = Listing(state, action, queue, since, due_before, by, first)
+        while page := ask(self._store(), listing.next(self._desk)):
+            yield from page
 
     async def atasks(
         self,
@@ -281,14 +268,10 @@ class App:
         first: int | None = None,
     ) -> AsyncIterator[TaskInfo]:
         """Like `tasks`, from async code."""
-        wanted = _filter_of(state, action, queue, since, due_before)
-        _check_order(by)
-        after, left = None, first
-        while rows := await aask(self._store(), self._desk.page(wanted, by, after, _page(left))):
-            for row in rows:
-                yield _info_of(row)
-            after = _last(rows[-1], by)
-            left = None if left is None else left - len(rows)
+        listing = Listing(state, action, queue, since, due_before, by, first)
+        while page := await aask(self._store(), listing.next(self._desk)):
+            for task in page:
+                yield task
 
     def look(self, task_id: str) -> tuple[TaskRow, list[Event]]:
         """Return all that is stored of a task, and its history up to now. Raises `TaskNotFound`."""
@@ -316,13 +299,14 @@ class App:
 
         >>> with app.worker():
         ...     print(send.submit("ann@example.com", "hello").result())
+        sent 5 letters to ann@example.com
         """
-        _refuse_worker("app.worker()")
+        refuse_misplaced("app.worker()")
         return Working(self._worker(concurrency, queues))
 
     def run_worker(self, concurrency: int | None = None, *, queues: Sequence[str] | None = None) -> None:
         """Work in this thread until a SIGTERM or SIGINT has been followed (a second one hurries)."""
-        _refuse_worker("app.run_worker()")
+        refuse_misplaced("app.run_worker()")
         self._worker(concurrency, queues).run_until_signalled()
 
     def _worker(self, concurrency: int | None, queues: Sequence[str] | None) -> Any:
@@ -424,31 +408,6 @@ class App:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
-class Working:
-    """A worker as a context manager, sync and async."""
-
-    def __init__(self, worker: Any) -> None:
-        self._worker = worker
-
-    def __enter__(self) -> Self:
-        self._worker.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._worker.close()
-
-    async def __aenter__(self) -> Self:
-        import asyncio  # noqa: PLC0415 - sync code need not pay for it
-
-        await asyncio.to_thread(self._worker.start)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        import asyncio  # noqa: PLC0415
-
-        await asyncio.to_thread(self._worker.close)
-
-
 _INSIDE = "using an App inside a handler is not in this release yet"
 _IMPORTED = (
     "a task's process imports this module, too, and has no store; put what submits and waits under "
@@ -466,87 +425,7 @@ def _path_of(url: str) -> str:
     return path if path == ":memory:" else os.path.abspath(path)
 
 
-def _refuse_worker(what: str) -> None:
-    """A worker imports the module that declares its actions: started by that import it would start itself for ever."""
-    importing = False
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the documented way to one's own callers
-    while frame is not None and not importing:
-        code = frame.f_code
-        importing = code.co_filename == "<frozen importlib._bootstrap>" and code.co_name == "_load_unlocked"
-        frame = frame.f_back
-    if importing or HERE.inside:
-        raise WorkerMisplaced(
-            f"{what} was called while a module is imported; call it in a function, or in the program's own file under "
-            "`if __name__ == '__main__':`"
-        )
-
-
-def _filter_of(
-    state: str | Sequence[str] | None,
-    action: str | None,
-    queue: str | None,
-    since: units.Moment | None,
-    due_before: units.Moment | None,
-) -> Filter:
-    now = datetime.now(UTC)
-    if isinstance(since, int | float):
-        since = -since
-    return Filter(
-        states=None if state is None else _states_of([state] if isinstance(state, str) else state),
-        action=None if action is None else str(parse_action(action)),
-        queue=queue,
-        since=None if since is None else units.moment(since, now, "since"),
-        due_before=None if due_before is None else units.moment(due_before, now, "due_before"),
-    )
-
-
-def _states_of(names: Sequence[str]) -> tuple[int, ...]:
-    found: list[int] = []
-    for name in names:
-        if name == "waiting":
-            found += WAITING
-        elif name == "ended":
-            found += ENDED
-        else:
-            try:
-                found.append(State[name.upper()])
-            except KeyError:
-                known = ", ".join(state.name.lower() for state in State)
-                raise OptionInvalid(f"bad state {name!r}: {known}, waiting or ended") from None
-    return tuple(found)
-
-
-def _check_order(by: str) -> None:
-    if by not in ("newest", "date"):
-        raise OptionInvalid(f"bad order {by!r}: newest or date")
-
-
-def _page(left: int | None) -> int:
-    return PAGE if left is None else max(0, min(PAGE, left))
-
-
-def _last(row: TaskRow, by: str) -> tuple[int, int]:
-    return (row.run_at or 0 if by == "date" else row.key), row.key
-
-
 def _one(task_id: str | None, many: dict[str, Any]) -> str:
     if many or task_id is None:
         raise NotAvailable("cancelling by filter is not in this release yet: give one task's id")
     return task_id
-
-
-def _info_of(row: TaskRow) -> TaskInfo:
-    return TaskInfo(
-        id=row.id,
-        action=row.action,
-        version=row.version,
-        queue=row.queue,
-        state=shown(row.state, row.verdict),
-        cause=row.cause,
-        priority=("high", "medium", "low")[row.band],
-        attempts=row.attempt,
-        submitted_at=when(row.submitted),
-        run_at=None if row.run_at is None else when(row.run_at),
-        started_at=None if row.started_at is None else when(row.started_at),
-        ended_at=None if row.ended_at is None else when(row.ended_at),
-    )

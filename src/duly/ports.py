@@ -82,7 +82,8 @@ class Rejection(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Request(msgspec.Struct, kw_only=True):
     """One exchange. `number` counts the exchanges of a node, so that one whose answer was lost can be asked for.
 
-    There is one change per (key, claim). `ring` holds the bells of submitters whose tasks end with this.
+    There is one change per (key, claim) and one cancel per id. `ring` holds the bells of submitters whose tasks end
+    with this.
     """
 
     node: int | None = None
@@ -127,10 +128,11 @@ class Next(NamedTuple):
 
 
 class Reply(msgspec.Struct, kw_only=True):
-    """What came of an exchange. `answers` is by task id: created, existing; cancelled, asked, ended, missing.
+    """What came of an exchange. `answers` is by task id: created, existing; cancelled, asked, ended; unknown ones lack.
 
     `counted`: the node's next request has the next number (what wrote nothing is not counted). `done` is False if this
-    node was given up, and nothing of the request was done: it must stop everything it runs and start anew.
+    node was given up, and nothing of the request was done: it must stop everything it runs and start anew. A number
+    that was used before is answered so, too.
     """
 
     now: int
@@ -232,7 +234,10 @@ class Store(Protocol):
         """Return which of these tasks have ended, or are unknown."""
 
     def tasks(self, wanted: Filter, by: str, after: tuple[int, int] | None, most: int) -> list[TaskRow]:
-        """Return a page of tasks, `newest` first or by `date`; `after`: sort value and key of the last one seen."""
+        """Return a page of tasks, `newest` first or by `date`; `after`: sort value and key of the last one seen.
+
+        What may be large is left out: their `payload` is empty, their `value` None.
+        """
 
     def events(self, task_id: str, after: int, most: int) -> list[EventRow]:
         """Return runs of a task's events that hold some numbered above `after`, in order."""
@@ -256,7 +261,7 @@ class Store(Protocol):
         """Return tasks that a node holds."""
 
     def leave(self, node: int) -> None:
-        """Strike a node off, which holds nothing any more."""
+        """Strike a node off, and live no more as it; it stays enlisted, as one that is dead, if it holds tasks."""
 
     def abandon(self, node: int) -> None:
         """Live no more as this node, which may still hold tasks: others will rescue them."""

@@ -30,13 +30,13 @@ def test_a_running_task_is_asked_and_what_it_answers_is_too_late(place):
     assert place.kinds(task) == ["init", "start", "verdict", "rejected", "cancel"]
 
 
-def test_a_task_that_does_not_heed_is_killed(place):
+def test_a_task_that_does_not_heed_is_killed_with_all_that_it_started(place):
     place.start()
-    task = place.app.submit("shop:hang", place.log)
-    eventually(place.lines)
+    task = place.app.submit(place.app.passport("shop:deaf", place.log, timeout="1m"))
+    eventually(lambda: len(place.lines()) == 2)
     assert task.cancel(wait=30) == "asked"
     assert task.refresh().state == "cancelled"
-    assert not alive(int(place.lines()[0]))
+    assert not any(alive(int(pid)) for pid in place.lines())
 
 
 def test_an_accepted_cancel_survives_the_death_of_the_worker(place):

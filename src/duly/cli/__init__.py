@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from duly.cli import exits
+from duly.cli import exits, streams
 from duly.errors import NotAvailable
 
 COMMANDS = {
@@ -88,7 +88,7 @@ class Commands(click.Group):
         """Run a command; whatever is to be expected becomes a message and an exit code."""
         with exits.told() as end:
             end.code = super().invoke(ctx) or 0
-            sys.stdout.flush()
+            streams.flush()
         return end.code
 
 
@@ -116,4 +116,5 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Run this process's command line, and end the process."""
+    streams.make_ready()
     sys.exit(run())

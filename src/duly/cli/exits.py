@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import click
 
-from duly.cli.streams import plain, say
+from duly.cli.streams import Unwritable, plain, say
 from duly.errors import (
     DulyError,
     HandlerUnavailable,
@@ -81,11 +81,10 @@ def told() -> Iterator[End]:
         say("interrupted")
     except BrokenPipeError:
         _let_go_of_stdout()  # whoever reads has seen enough
-    except OSError as error:
-        if error.filename is not None or not _is_stdout_broken():
-            raise
+    except Unwritable as error:
+        _let_go_of_stdout()
         end.code = Exit.FAILED
-        tell(f"stdout cannot be written: {error.strerror}")
+        tell(str(error))
 
 
 def tell(message: str, *more: str) -> None:
@@ -117,15 +116,6 @@ def _cure(error: click.ClickException) -> str:
     if isinstance(error, click.UsageError):
         return f"try: {error.ctx.command_path if error.ctx is not None else 'duly'} --help"
     return ""
-
-
-def _is_stdout_broken() -> bool:
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _let_go_of_stdout()
-        return True
-    return False
 
 
 def _let_go_of_stdout() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
+from types import FunctionType
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -68,6 +69,8 @@ def named_app(name: str | None) -> App | None:
         return None
     put_cwd_first()
     place, _, attribute = name.partition(":")
+    if not place:
+        exits.refuse(f"bad App {name!r}", "an App is named by module:attribute or module:function()")
     return _app_in(_import(place, name), place, attribute or "app")
 
 
@@ -94,7 +97,8 @@ def check_store(app: App, *, new: bool = False) -> None:
 
 def path_of(app: App) -> str:
     """Return the file of an App's store."""
-    return app.config.url.removeprefix("sqlite:///")
+    path = app.config.url.removeprefix("sqlite:///")
+    return path if path == ":memory:" else os.path.abspath(path)
 
 
 def find_task(app: App, text: str) -> str:
@@ -158,9 +162,9 @@ def _app_in(module: Any, place: str, attribute: str) -> App:
 
 
 def _refuse_stranger(found: Any, name: str, cure: str) -> NoReturn:
-    if callable(found) and not name.endswith("()"):
+    if isinstance(found, FunctionType) and not name.endswith("()"):
         exits.refuse(f"{name} is no App", f"if it makes one: -a '{name}()'")
-    exits.refuse(f"{name} is no App but a {type(found).__name__}", cure)
+    exits.refuse(f"{name} is no App but of type {type(found).__name__}", cure)
 
 
 def _call(function: Any, name: str) -> Any:
@@ -175,7 +179,9 @@ def _call(function: Any, name: str) -> Any:
 
 def _apps_of(module: Any, place: str) -> str:
     apps = [name for name, value in vars(module).items() if isinstance(value, App)]
-    return f"try: -a {place}:{apps[0]}" if apps else f"it should be a duly.App at the top of {place}"
+    if not apps:
+        return f"it should be a duly.App at the top of {place}"
+    return "try: " + " or ".join(f"-a {place}:{name}" for name in apps)
 
 
 def _said(error: BaseException) -> str:

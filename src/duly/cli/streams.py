@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
@@ -16,8 +18,33 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _QUIET = "duly.quiet"
+
+
+class Unwritable(Exception):
+    """Stdout cannot be written, and not since its reader has seen enough: the disk is full, say."""
+
+
+def make_ready() -> None:
+    """Stand in for standard streams that are closed, and have text written that their encoding cannot express.
+
+    A descriptor that is free would be taken by the next file that is opened, and what is printed would go there.
+    """
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)
+    sys.stdout = _ready(sys.stdout)
+    sys.stderr = _ready(sys.stderr)
+
+
+def _ready(stream: IO[str] | None) -> Any:
+    if stream is None:
+        return open(os.devnull, "w")
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return stream
 
 
 def talk_options(command: F) -> F:
@@ -61,28 +88,61 @@ def say(text: str = "", *, always: bool = False) -> None:
 
 def put(text: str = "") -> None:
     """Put a line of data on stdout."""
-    click.echo(text)
+    with _writing():
+        click.echo(text)
 
 
 def put_json(value: Any) -> None:
     """Put one JSON document on stdout: indented for people, in one line for programs."""
-    data = msgspec.json.encode(value)
-    put(msgspec.json.format(data, indent=2).decode() if sys.stdout.isatty() else data.decode())
+    text = _json(value)
+    put(msgspec.json.format(text, indent=2) if sys.stdout.isatty() else text)
 
 
 def put_lines(values: Iterable[Any]) -> None:
     """Put a stream of JSON documents on stdout, one a line."""
     for value in values:
-        sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+        _write(_json(value) + "\n")
 
 
 def put_array(values: Iterable[Any]) -> None:
     """Put one JSON array on stdout, however long, as its values come."""
     before = "["
     for value in values:
-        sys.stdout.write(f"{before}\n{msgspec.json.encode(value).decode()}")
+        _write(f"{before}\n{_json(value)}")
         before = ","
     put("[]" if before == "[" else "\n]")
+
+
+def flush() -> None:
+    """Have all that was put written."""
+    with _writing():
+        sys.stdout.flush()
+
+
+def _write(text: str) -> None:
+    with _writing():
+        sys.stdout.write(text)
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Unwritable(f"stdout cannot be written: {error.strerror}") from None
+
+
+def _json(value: Any) -> str:
+    """Encode a value so that any encoding of stdout carries it."""
+    text = msgspec.json.encode(value).decode()
+    return text if sys.stdout.encoding.lower() == "utf-8" else _BEYOND_ASCII.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = match.group().encode("utf-16-be").hex()
+    return "".join(f"\\u{code[place : place + 4]}" for place in range(0, len(code), 4))
 
 
 def plain(text: str) -> str:
@@ -94,14 +154,14 @@ def plain(text: str) -> str:
     return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
 
 
-def console(*, err: bool = False) -> Console:
-    """Return a console of rich's for one of the streams, with colours as they are wanted."""
+def console() -> Console:
+    """Return a console of rich's for stderr, with colours as they are wanted."""
     from rich.console import Console  # noqa: PLC0415 - 50 ms that most commands need not spend
 
     ctx = click.get_current_context(silent=True)
     color = ctx.color if ctx is not None else None
     return Console(
-        stderr=err,
+        stderr=True,
         no_color=color is False or None,
         color_system="standard" if color else "auto",
         force_terminal=True if color else None,

@@ -12,7 +12,6 @@ from duly.cli import exits
 from duly.cli.payloads import read_json
 from duly.cli.places import app_option, check_store, find_app, find_store, url_option
 from duly.cli.streams import put, put_json, talk_options
-from duly.cli.words import count
 from duly.errors import NotAvailable, OptionInvalid, PayloadInvalid
 
 
@@ -103,7 +102,8 @@ def _refuse_undeclared(app: App, action: str) -> None:
         return
     near = get_close_matches(action, names, 1)
     meant = f"did you mean {near[0]!r}? " if near else ""
+    declared = f"it has {', '.join(sorted(names))}" if names else "it has none at all"
     exits.refuse(
-        f"the App declares no action {action!r} ({count(len(names), 'other')}: {', '.join(sorted(names)) or 'none'})",
+        f"the App declares no action {action!r}; {declared}",
         f"{meant}with --elsewhere it is stored all the same, and waits for a worker that has it",
     )

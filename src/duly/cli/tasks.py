@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
 import click
 
-from duly.app import TaskInfo
 from duly.cli.places import app_option, find_store, url_option
-from duly.cli.streams import COLORS, console, put, put_array, put_lines, say, styled, talk_options
-from duly.cli.words import duration, moment
+from duly.cli.streams import put, put_array, put_lines, say, styled, talk_options
+from duly.cli.words import ago, aligned, duration, moment
 from duly.core.task import State
+from duly.listing import TaskInfo
 
 SHOWN = 50
 """Tasks in a table, unless said otherwise."""
-
-WIDE = 120
-"""Columns of a terminal from which on there is room for whole ids."""
 
 STATES = [*(state.name.lower() for state in State), "waiting", "ended"]
 HEAD = ("id", "action", "queue", "state", "attempts", "submitted", "took")
@@ -66,7 +63,7 @@ def command(
     Needs no App, only a store: the App's, or --url, DULY_URL, `url` in pyproject.toml, at last ./duly.db.
     """
     app = find_store(app_name, url)
-    most = first if first or as_json or as_lines else SHOWN + 1
+    most = first if as_json or as_lines else (first or SHOWN) + 1
     found = app.tasks(state=states or None, first=most, **wanted)
     if as_lines:
         put_lines(map(_as_data, found))
@@ -84,51 +81,38 @@ def _show(found: Iterator[TaskInfo], most: int) -> None:
     tasks = list(islice(found, most))
     if not tasks:
         say("no tasks")
-    elif sys.stdout.isatty():
-        _show_table(tasks)
-    else:
-        _show_columns(tasks)
+        return
+    columns = _for_eyes if sys.stdout.isatty() else _in_full
+    head, *rows = aligned([HEAD, *columns(tasks)], right=(4,))
+    put(click.style("  ".join(head).rstrip(), bold=True))
+    for row, task in zip(rows, tasks, strict=True):
+        row[3] = styled(row[3], task.state)
+        put("  ".join(row).rstrip())
     if next(found, None) is not None:
         say(f"these are the first {most}; --first N shows more")
 
 
-def _cells(task: TaskInfo) -> tuple[str, ...]:
-    cause = f" ({task.cause})" if task.cause and task.cause != "cancel" else ""
-    took = "" if task.started_at is None or task.ended_at is None else duration_of(task)
-    when = moment(task.submitted_at)
-    if task.state == "scheduled" and task.run_at is not None:
-        took = f"at {moment(task.run_at)}"
-    return task.id, task.action, task.queue, task.state + cause, str(task.attempts), when, took
-
-
-def duration_of(task: TaskInfo) -> str:
-    """Say how long a task took, from its first beginning to its end."""
-    assert task.started_at is not None
-    assert task.ended_at is not None
-    return duration((task.ended_at - task.started_at).total_seconds())
-
-
-def _show_columns(tasks: list[TaskInfo]) -> None:
-    rows = [HEAD, *map(_cells, tasks)]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(HEAD))]
-    for row, state in zip(rows, ["", *(task.state for task in tasks)], strict=True):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        cells[3] = styled(cells[3], state)
-        put("  ".join(cells).rstrip())
-
-
-def _show_table(tasks: list[TaskInfo]) -> None:
-    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - only for people
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    wide = shutil.get_terminal_size().columns >= WIDE
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in HEAD:
-        table.add_column(
-            name, justify="right" if name in ("attempts", "took") else "left", no_wrap=name in ("id", "state")
-        )
+def _in_full(tasks: list[TaskInfo]) -> Iterator[tuple[str, ...]]:
     for task in tasks:
-        key, action, queue, state, *rest = _cells(task)
-        table.add_row(key if wide else key[-12:], action, queue, Text(state, style=COLORS.get(task.state, "")), *rest)
-    console().print(table)
+        due = f"due {moment(task.run_at)}" if task.state == "scheduled" else _took(task)
+        yield task.id, task.action, task.queue, _state(task), str(task.attempts), moment(task.submitted_at), due
+
+
+def _for_eyes(tasks: list[TaskInfo]) -> Iterator[tuple[str, ...]]:
+    """What fits a terminal: the end of ids, which `duly show` takes, and times from now."""
+    now = datetime.now(UTC)
+    for task in tasks:
+        due = f"due {ago(task.run_at, now)}" if task.state == "scheduled" and task.run_at is not None else _took(task)
+        since = ago(task.submitted_at, now)
+        yield task.id[-12:], task.action, task.queue, _state(task), str(task.attempts), since, due
+
+
+def _state(task: TaskInfo) -> str:
+    return task.state + (f" ({task.cause})" if task.cause and task.cause != "cancel" else "")
+
+
+def _took(task: TaskInfo) -> str:
+    """How long it took, from its first beginning to its end."""
+    if task.started_at is None or task.ended_at is None:
+        return ""
+    return duration((task.ended_at - task.started_at).total_seconds())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +25,7 @@ def duration(seconds: float) -> str:
     if seconds < 0.9995:
         return f"{max(seconds, 0.0) * 1000:.0f} ms"
     if seconds < 59.95:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f} s" if seconds % 1 else f"{seconds:.0f} s"
     whole = round(seconds)
     for unit, size, lesser, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
         if whole >= size:
@@ -44,6 +45,7 @@ def ago(at: datetime, now: datetime) -> str:
     seconds = (now - at).total_seconds()
     if abs(seconds) < 1:
         return "just now" if seconds >= 0 else "now"
+    seconds = round(seconds)
     return f"{duration(seconds)} ago" if seconds > 0 else f"in {duration(-seconds)}"
 
 
@@ -60,3 +62,24 @@ def json_text(value: Any, most: int = 0) -> str:
     """Return a JSON value in one line, cut after `most` characters if that is given."""
     text = plain(msgspec.json.encode(value).decode())
     return text if not most or len(text) <= most else text[: most - 1] + "…"
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[list[str]]:
+    """Return rows whose cells are as wide as their columns, those that are named by their place aligned `right`.
+
+    >>> aligned([("a", "1"), ("bcd", "10")], right=(1,))
+    [['a  ', ' 1'], ['bcd', '10']]
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        [
+            cell.rjust(width) if place in right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        for row in rows
+    ]
+
+
+def lines(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """Return rows of cells as lines of aligned columns."""
+    return ["  ".join(row).rstrip() for row in aligned(rows, right)]

@@ -14,13 +14,16 @@ from contextlib import suppress
 import apsw
 
 from duly.errors import StoreError
-from duly.store.sqlite.connection import open_connection
+from duly.store.sqlite.connection import is_failed_sync, open_connection
 
 FRAMES = 1_000
 """Pages of 4 KiB that the log grows by before they are copied."""
 
 FEW = 256
 """Pages that a writer copies itself."""
+
+PASSES = 4
+"""How often the thread goes after what was written meanwhile, before it leaves it to the next time."""
 
 
 class Checkpointer:
@@ -29,51 +32,80 @@ class Checkpointer:
     def __init__(self, path: str, connection: apsw.Connection) -> None:
         self._path = path
         self._connection = connection
-        self._frames = 0
+        self._frames = 0  # in the log, as of this writer's last commit
         self._copied = 0
+        self._due = FRAMES
         self._wanted = threading.Event()
         self._under_way = False
         self._finish = False
+        self.failed: apsw.Error | None = None
+        """A sync that failed."""
         self._over = False
         self._thread: threading.Thread | None = None
         connection.set_wal_hook(self._on_commit)
 
     def _on_commit(self, _connection: apsw.Connection, _database: str, frames: int) -> int:
+        if frames < self._frames:  # the log was begun anew
+            self._copied, self._due = 0, FRAMES
         self._frames = frames
-        if frames < self._copied:
-            self._copied = 0
         return apsw.SQLITE_OK
 
     def after_commit(self) -> None:
         """To be called by the writer between transactions, with the gate in its hands."""
-        if self._finish:
-            self._finish = False
+        if self._under_way:
+            return
+        if self._finish and self._left() <= FEW:
             self._checkpoint(self._connection)
-        elif self._frames - self._copied >= FRAMES and not self._under_way:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="duly-checkpoint", daemon=True)
-                self._thread.start()
-            self._under_way = True
-            self._wanted.set()
+            self._finish = False
+        elif self._frames >= self._due:
+            self._wake()
+
+    def _left(self) -> int:
+        return self._frames - self._copied
+
+    def _wake(self) -> None:
+        self._due = self._frames + FRAMES
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, name="duly-checkpoint", daemon=True)
+            with suppress(RuntimeError):  # no more threads just now; what was committed stays so
+                thread.start()
+                self._thread = thread
+        self._under_way = self._thread is not None
+        self._wanted.set()
 
     def _run(self) -> None:
         try:
             connection = open_connection(self._path)
         except StoreError:
+            self._thread = None
+            self._under_way = False
             return
         while True:
             self._wanted.wait()
             self._wanted.clear()
             if self._over:
                 break
-            self._checkpoint(connection)
+            self._follow(connection)
             self._under_way = False
         connection.close()
 
+    def _follow(self, connection: apsw.Connection) -> None:
+        """Copy, and copy what was written meanwhile, until little is left or a reader is in the way."""
+        for _ in range(PASSES):
+            before = self._copied
+            self._checkpoint(connection)
+            self._finish = self._left() <= FEW
+            if self._finish or self._copied == before or self._over:
+                break
+        self._due = self._frames + FRAMES
+
     def _checkpoint(self, connection: apsw.Connection) -> None:
-        with suppress(apsw.Error):
-            frames, self._copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            self._finish = 0 < frames - self._copied <= FEW
+        # What is copied is counted against the writer's own count: the call's counts the frames it began with.
+        try:
+            _, self._copied = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.Error as error:
+            if is_failed_sync(error):
+                self.failed = error
 
     def close(self) -> None:
         """End the thread."""

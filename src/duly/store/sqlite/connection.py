@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -28,6 +31,10 @@ OLDEST_SQLITE = 3_051_003
 
 _MENDED_BRANCHES = {3_050: 3_050_007, 3_044: 3_044_006}
 BUSY_MS = 10_000
+_FAILED_SYNCS = (apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC)
+
+# Closing a descriptor of a file drops the locks that SQLite has on it in this process: none may be open but its own.
+_making = threading.Lock()
 
 _PRAGMAS = {
     "journal_mode": "wal",
@@ -75,6 +82,11 @@ def translated(path: str) -> Iterator[None]:
         raise StoreError(f"{path}: {type(error).__name__}: {error}") from error
 
 
+def is_failed_sync(error: BaseException) -> bool:
+    """Whether the system could not bring data to the disk; the next attempt may seem to succeed, and has not."""
+    return isinstance(error, apsw.IOError) and getattr(error, "extendedresult", 0) in _FAILED_SYNCS
+
+
 def open_connection(path: str) -> apsw.Connection:
     """Open a file (made, for its owner alone, if there is none) or `:memory:`, with every setting read back."""
     if not is_safe(apsw.SQLITE_VERSION_NUMBER):
@@ -96,26 +108,35 @@ def open_connection(path: str) -> apsw.Connection:
 
 
 def _make_private(path: str) -> None:
+    """Make the file for its owner alone, or see that it can be written."""
+    file = os.path.realpath(path)
+    folder = os.path.dirname(file)
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        file.encode()
+        with _making:
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except FileExistsError:
-        if not os.path.isfile(path):
+        if not os.path.isfile(file):
             raise StoreForeign(f"{path}: is not a file") from None
-        if not os.access(path, os.W_OK):
+        if not os.access(file, os.W_OK):
             raise StoreReadOnly(f"{path}: may not be written; check the owner and mode of the file") from None
     except FileNotFoundError:
-        raise StoreUnavailable(f"{path}: there is no folder {os.path.dirname(os.path.abspath(path))}") from None
-    except PermissionError:
-        raise StoreReadOnly(f"{path}: a file may not be made in that folder") from None
+        raise StoreUnavailable(f"{path}: there is no folder {folder}") from None
+    except UnicodeEncodeError:
+        raise StoreUnavailable(f"{path!r}: the name of the file is not UTF-8") from None
     except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise StoreReadOnly(f"{path}: no file may be made in {folder}") from None
         raise StoreUnavailable(f"{path}: {error.strerror}") from None
 
 
 def _refuse_foreign(connection: apsw.Connection, path: str) -> None:
     connection.set_busy_timeout(BUSY_MS)
-    ((found,),) = connection.execute("pragma application_id").fetchall()
+    connection.execute("begin")  # one view of both, as another process may be making the store at this moment
     ((tables,),) = connection.execute("select count(*) from sqlite_schema").fetchall()
-    if found != APPLICATION_ID and tables:
+    ((found,),) = connection.execute("pragma application_id").fetchall()
+    connection.execute("rollback")
+    if found != APPLICATION_ID and (found or tables):
         raise StoreForeign(f"{path}: is an SQLite database of another program; give duly a file of its own")
 
 
@@ -124,10 +145,23 @@ def _configure(connection: apsw.Connection, path: str) -> None:
     for pragma, value in wanted.items():
         if value is None:
             continue
-        connection.execute(f"pragma {pragma} = {value}").fetchall()
+        _set(connection, f"pragma {pragma} = {value}")
         (got,) = connection.execute(f"pragma {pragma}").fetchone() or (None,)
         if got != value:
             raise StoreUnavailable(f"{path}: SQLite refuses {pragma} = {value} and keeps {got}")
+
+
+def _set(connection: apsw.Connection, pragma: str) -> None:
+    """Carry out a pragma; again, if two processes turn a new file to WAL: SQLite fails one, as they would deadlock."""
+    give_up = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute(pragma).fetchall()
+            return
+        except apsw.BusyError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.005)
 
 
 def migrate(connection: apsw.Connection, path: str, steps: list[Migration], now: int) -> None:

@@ -44,7 +44,9 @@ class LockFile:
 
     # nodes
     def live(self, node: int) -> bool:
-        """Take a node's byte; False if another process has it."""
+        """Take a node's byte; False if it is held already."""
+        if node in self._own:
+            return False
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, NODES + node)
         except OSError:
@@ -104,6 +106,33 @@ class LockFile:
         os.close(self._fd)
 
 
+class Alone:
+    """The same for a store that no other process can see: its nodes live until they are said to die."""
+
+    def __init__(self) -> None:
+        self._own: set[int] = set()
+
+    def live(self, node: int) -> bool:
+        """Note that a node lives."""
+        self._own.add(node)
+        return True
+
+    def die(self, node: int) -> None:
+        """Note that it does no more."""
+        self._own.discard(node)
+
+    def lives(self, node: int) -> bool:
+        """Whether a node lives."""
+        return node in self._own
+
+    def enter(self, _seconds: float) -> bool:
+        """Nobody else wants to write."""
+        return True
+
+    def leave(self) -> None:
+        """Nobody waits."""
+
+
 class _Waiter:
     """One wait for the gate: either its taker has it in the end, or nobody."""
 
@@ -126,8 +155,10 @@ class _Waiter:
             return not self._gone
 
 
-def hold(database: str) -> LockFile:
+def hold(database: str) -> LockFile | Alone:
     """Return this process's lock file of a database; each `hold` is followed by one `release`."""
+    if database == ":memory:":
+        return Alone()
     path = os.path.realpath(database) + "-duly"
     with _lock:
         found = _open.get(path)
@@ -137,8 +168,10 @@ def hold(database: str) -> LockFile:
         return found
 
 
-def release(lockfile: LockFile) -> None:
+def release(lockfile: LockFile | Alone) -> None:
     """Let go of a lock file; the last one to do so closes it."""
+    if isinstance(lockfile, Alone):
+        return
     with _lock:
         lockfile.users -= 1
         if lockfile.users == 0 and lockfile.pid == os.getpid():

@@ -7,6 +7,13 @@ from collections.abc import Sequence
 import msgspec
 
 from duly.core.task import Change, Guard, State
+from duly.ports import Rejection, Submission
+
+LARGE = 64 * 1024
+"""Characters of a payload from which on it is kept in a table of its own."""
+
+APART = ""
+"""Stands in a task's row for a payload that is kept apart; no JSON text is empty."""
 
 _encode = msgspec.json.encode
 
@@ -58,3 +65,24 @@ class Batch:
 def text(rows: Sequence[object]) -> str:
     """Return rows as JSON text, or "" if there are none."""
     return _encode(rows).decode() if rows else ""
+
+
+def apart(submissions: Sequence[Submission]) -> tuple[str, dict[str, str]]:
+    """Return submissions as JSON text, and by id the payloads that are too large to stand there."""
+    large = {submission.id: submission.payload for submission in submissions if len(submission.payload) > LARGE}
+    if not large:
+        return text(submissions), {}
+    rows = [
+        msgspec.structs.replace(submission, payload=APART) if submission.id in large else submission
+        for submission in submissions
+    ]
+    return text(rows), large
+
+
+def folded(rejections: Sequence[Rejection]) -> list[Rejection]:
+    """Return one rejection per task: a statement that joins with two rows for one would carry out one of them."""
+    by_key: dict[int, Rejection] = {}
+    for rejection in rejections:
+        before = by_key[rejection.key].events if rejection.key in by_key else []
+        by_key[rejection.key] = Rejection(rejection.key, rejection.claim, [*before, *rejection.events])
+    return list(by_key.values())

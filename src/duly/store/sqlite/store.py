@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +12,7 @@ import msgspec
 
 from duly.core.lifecycle import CANCEL, cancelled_from
 from duly.core.task import ENDED, Change, Held
-from duly.errors import StoreDamaged, StoreUnavailable
+from duly.errors import StoreError, StoreUnavailable
 from duly.ports import (
     Asked,
     CancelAsked,
@@ -32,11 +31,12 @@ from duly.ports import (
     Want,
 )
 from duly.store import migrations, queries
-from duly.store.sqlite import lockfile
+from duly.store.sqlite import claims, lockfile
 from duly.store.sqlite.bell import Ringer
 from duly.store.sqlite.checkpoint import Checkpointer
-from duly.store.sqlite.connection import migrate, open_connection, translated
-from duly.store.sqlite.rows import Batch, Succeeded, Told, text
+from duly.store.sqlite.connection import is_failed_sync, migrate, open_connection, translated
+from duly.store.sqlite.health import examine
+from duly.store.sqlite.rows import Batch, Succeeded, Told, apart, folded, text
 
 PACKAGE = "duly.store.sqlite"
 STRUCTS: dict[str, type[msgspec.Struct]] = {
@@ -51,14 +51,8 @@ GATE_SECONDS = 1.0
 """How long a writer waits for its turn before it tries without."""
 
 _NEWEST = 1 << 62
-_CHOICES = {
-    "no": ("choose",),
-    "first": ("choose_suspect", "choose"),
-    "last": ("choose", "choose_suspect"),
-}
 _encode = msgspec.json.encode
 _plan = _encode(CANCEL).decode()
-_keys = msgspec.json.Decoder(list[int]).decode
 _held = msgspec.json.Decoder(list[Held]).decode
 
 
@@ -75,20 +69,21 @@ class SqliteStore:
         self._clock = clock
         self._sql: dict[str, str] = {}
         self._connection: apsw.Connection | None = None
-        self._lockfile: lockfile.LockFile | None = None
+        self._lockfile: lockfile.LockFile | lockfile.Alone | None = None
         self._checkpointer: Checkpointer | None = None
         self._ringer: Ringer | None = None
+        self._failed: BaseException | None = None
 
     # opening
     def open(self) -> None:
         """Open the file, made new or migrated if need be."""
-        self._sql = queries.load(PACKAGE, STRUCTS)
+        self._sql, self._failed = queries.load(PACKAGE, STRUCTS), None
         self._connection = open_connection(self.path)
         try:
             migrate(self._connection, self.path, migrations.load(PACKAGE), self._clock())
             self._ringer = Ringer()
+            self._lockfile = lockfile.hold(self.path)
             if self.path != ":memory:":
-                self._lockfile = lockfile.hold(self.path)
                 self._checkpointer = Checkpointer(self.path, self._connection)
         except OSError as error:
             self.close()
@@ -139,15 +134,26 @@ class SqliteStore:
     def _transaction(self) -> Iterator[apsw.Connection]:
         """Hold the write lock; commit at the end, or roll back what raised."""
         assert self._connection is not None, "the store is not open"
+        self._refuse_after_failed_sync()
         with translated(self.path), self._gate():
             self._connection.execute("begin immediate")
             try:
                 yield self._connection
                 if self._connection.in_transaction:
                     self._connection.execute("commit")
-            except BaseException:
+            except BaseException as error:
+                if is_failed_sync(error):
+                    self._failed = error
                 self._roll_back()
                 raise
+
+    def _refuse_after_failed_sync(self) -> None:
+        """Accept nothing more once data could not be brought to the disk: the system may have dropped it in silence."""
+        failed = self._failed or (self._checkpointer.failed if self._checkpointer is not None else None)
+        if failed is not None:
+            raise StoreUnavailable(
+                f"{self.path}: a sync has failed, what is on the disk is not known; check the disk, then open it anew"
+            ) from failed
 
     def _roll_back(self) -> None:
         if self._connection is not None and self._connection.in_transaction:
@@ -157,12 +163,13 @@ class SqliteStore:
     def exchange(self, request: Request) -> Reply:
         """Do all of the request in one transaction, or nothing of it."""
         batch = Batch(request.changes)
-        rejections, cancels, submits = text(request.rejections), text(request.cancels), text(request.submits)
+        rejections, cancels = text(folded(request.rejections)), text(request.cancels)
+        submits, large = apart(request.submits)
         reply = Reply(now=0)
         ring = set(request.ring)
         with self._transaction() as connection:
             before = connection.total_changes()
-            reply.now = self._now(request)
+            reply.now = self._clock()
             if request.changes:
                 self._change(request.changes, batch, reply)
             if rejections:
@@ -171,23 +178,17 @@ class SqliteStore:
             if cancels:
                 self._cancel(cancels, reply, ring)
             if submits:
-                self._submit(request.submits, submits, reply)
+                self._submit(request.submits, submits, large, reply)
             if request.node is not None:
                 self._serve(request.node, request.want, reply)
             if submits or cancels:
                 ring.update(bell for (bell,) in self._run("bells", node=request.node))
             reply.counted = self._counted(request, reply, wrote=connection.total_changes() > before)
-        if reply.done and self._ringer is not None:
+        if not reply.done:
+            return Reply(now=reply.now, done=False)
+        if self._ringer is not None:
             self._ringer.ring(ring)
         return reply
-
-    def _now(self, request: Request) -> int:
-        """The time of this transaction; later than any that a task was stored at, if one is to be stored."""
-        now = self._clock()
-        if not request.submits:
-            return now
-        last = self._run("last_submitted").fetchone()
-        return max(now, last[0] + 1) if last else now
 
     def _change(self, changes: list[Change], batch: Batch, reply: Reply) -> None:
         """Apply the changes that hit; the others are looked for only where the count says that there are any."""
@@ -198,7 +199,8 @@ class SqliteStore:
             missed = {row[0]: Miss(*row[1:]) for row in self._run("misses", changes=text(changes))}
             reply.misses = list(missed.values())
             batch = Batch([change for place, change in enumerate(changes) if place not in missed])
-            self._applied(batch)
+            if not self._applied(batch):
+                raise StoreError(f"{self.path}: two changes of one claim in one request")
         if batch.told:
             self._run("history", told=batch.told)
 
@@ -231,12 +233,17 @@ class SqliteStore:
             self._run("cancel", cancels=cancels, plan=_plan, now=reply.now)
             self._run("event", rows=text(events))
 
-    def _submit(self, submits: list[Submission], rows: str, reply: Reply) -> None:
+    def _submit(self, submits: list[Submission], rows: str, large: dict[str, str], reply: Reply) -> None:
+        """Store tasks, each at a moment of its own, later than any before: the clock may have been set back."""
         assert self._connection is not None
-        self._run("submit", submits=rows, now=reply.now)
+        last = self._run("last_submitted").fetchone()
+        stamp = max(reply.now, last[0] + 1) if last else reply.now
+        self._run("submit", submits=rows, stamp=stamp)
         existing: set[str] = set()
         if self._connection.changes() != len(submits):
-            existing = {task_id for (task_id,) in self._run("existing", submits=rows, now=reply.now)}
+            existing = {task_id for (task_id,) in self._run("existing", submits=rows, stamp=stamp)}
+        for task_id, payload in large.items():
+            self._run("submit_large", id=task_id, payload=payload, stamp=stamp)
         for submission in submits:
             reply.answers[submission.id] = "existing" if submission.id in existing else "created"
 
@@ -244,28 +251,11 @@ class SqliteStore:
         """What only a node asks for: what is due, its claims, whom it is to stop, and when to look again."""
         self._run("due", now=reply.now)
         if want is not None:
-            reply.claims = self._claim(node, want)
+            reply.claims = claims.claim(self._run, node, want)
         reply.asked = [Asked(*row) for row in self._run("asked", node=node)]
         row = self._run("next").fetchone()
         reply.next = Next(row[0], row[1], "due") if row else None
         (reply.lanes_version,) = self._run("lanes_version").fetchone() or (0,)
-
-    def _claim(self, node: int, want: Want) -> list[Held]:
-        """Claim suspects or others, as wanted; never both."""
-        lanes = _encode(want.lanes).decode()
-        for query in _CHOICES[want.suspects]:
-            most = want.free + want.beyond if query == "choose" else 1
-            keys, claims = self._run(query, lanes=lanes, most=most).fetchone() or ("[]", "[]")
-            found = _held(claims)
-            wanted = (
-                found if query != "choose" else [held for place, held in enumerate(found) if want.takes(place, held)]
-            )
-            if wanted:
-                if len(wanted) < len(found):
-                    keys = _encode([held.key for held in wanted]).decode()
-                self._run("claim", node=node, keys=keys)
-                return wanted
-        return []
 
     def _counted(self, request: Request, reply: Reply, *, wrote: bool) -> bool:
         """Count a node's exchange if anything was written; what wrote nothing is not committed."""
@@ -321,16 +311,23 @@ class SqliteStore:
         """Return a number that is another one after another connection has written."""
         assert self._connection is not None
         with translated(self.path):
-            return self._connection.data_version()
+            # Not Connection.data_version(): that looks at the file only when something else is read.
+            ((version,),) = self._connection.execute("pragma data_version").fetchall()
+            assert isinstance(version, int)
+            return version
 
     # nodes
     def enlist(self, name: str, bell: str, label: str) -> int:
         """Make this process a node; its byte of the side file is taken before anybody can see it."""
         with self._transaction():
             (number,) = self._run("next_node").fetchone() or (1,)
-            if self._lockfile is not None and not self._lockfile.live(number):
-                raise StoreDamaged(f"{self.path}-duly: the byte of a node that is not enlisted is held")
-            self._run("enlist", number=number, name=name, bell=bell, label=label, now=self._clock())
+            while self._lockfile is not None and not self._lockfile.live(number):
+                number += 1  # somebody lives on with a file that was here before
+            try:
+                self._run("enlist", number=number, name=name, bell=bell, label=label, now=self._clock())
+            except BaseException:
+                self.abandon(number)
+                raise
         return int(number)
 
     def nodes(self) -> list[NodeRow]:
@@ -362,21 +359,6 @@ class SqliteStore:
 
     def examine(self) -> list[Finding]:
         """Look at the file's health; reads all of it."""
-        damages = [text for (text,) in self._query("pragma integrity_check")]
-        sound = damages == ["ok"]
-        with translated(self.path):
-            size = os.path.getsize(self.path) if self.path != ":memory:" else 0
-        return [
-            Finding(
-                "sqlite",
-                ok=True,
-                text=f"SQLite {apsw.sqlite_lib_version()} (bundled with apsw), free of the WAL-reset bug",
-            ),
-            Finding("integrity", ok=sound, text="integrity check passed" if sound else "; ".join(damages[:5])),
-            Finding("size", ok=True, text=f"{size / 2**20:,.1f} MiB in {self.path}"),
-        ]
-
-    def _query(self, sql: str) -> list[Any]:
         assert self._connection is not None
         with translated(self.path):
-            return self._connection.execute(sql).fetchall()
+            return examine(self._connection, self.path)

@@ -63,14 +63,21 @@ create table task (
     bell text not null default '',
     origin text not null default '',
     options text,
-    payload text not null
+    payload text not null -- '': it is large, and kept in `blob`
 ) strict;
 
 create index task_ready on task (lane, band, rank) where state = 2 and suspect = 0;
 create index task_suspect on task (lane, band, rank) where state = 2 and suspect > 0;
 create index task_scheduled on task (run_at) where state = 0;
+create index task_dated on task (run_at) where run_at is not null;
 create index task_running on task (node) where state = 3;
 create index task_asked on task (node) where state = 3 and verdict is not null;
+
+-- Payloads too large to be written anew with each change of their task.
+create table blob (
+    task integer primary key,
+    payload text not null
+) strict;
 
 -- History: a row holds a run of a task's events, numbered from `first`. Number 1 (init) is the task's own row.
 create table event (

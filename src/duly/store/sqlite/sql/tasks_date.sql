@@ -1,7 +1,7 @@
--- Reads a page of the tasks that have a date, the earliest first, in the order of TaskRow.
+-- Reads a page of the tasks that have a date, the earliest first, in the order of TaskRow, without what may be large.
 select
     key, id, queue, action, version, state, verdict, cause, reason, band, attempt, deaths, losses, suspect,
-    submitted, run_at, started_at, ended_at, seq, options, payload, origin, info, value, error
+    submitted, run_at, started_at, ended_at, seq, options, '', origin, info, null, error
 from task join lane on lane.number = task.lane
 where run_at is not null and (run_at, key) > (:at, :key)
     and (:states is null or state in (select value from json_each(:states)))

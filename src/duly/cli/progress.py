@@ -1,0 +1,83 @@
+"""The demo's progress: live on a terminal, a line now and then elsewhere; always on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+from duly.cli.streams import COLORS, console, is_quiet, say
+from duly.listing import TaskInfo
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+LIVE_SECONDS = 0.1
+LINE_SECONDS = 2.0
+
+Watch: TypeAlias = Callable[[Callable[[], list[TaskInfo]], bool], None]
+"""Called again and again: how the trials stand can be asked, and whether one task more has ended."""
+
+
+@contextmanager
+def watching(files: int) -> Iterator[Watch]:
+    """Show how far it is."""
+    if is_quiet():
+        yield lambda *_: None
+    elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        with _live(files) as watch:
+            yield watch
+    else:
+        yield _lines(files)
+
+
+def _lines(files: int) -> Watch:
+    done, told = 0, time.monotonic()
+
+    def watch(_: Callable[[], list[TaskInfo]], more: bool) -> None:
+        nonlocal done, told
+        done += more
+        if done == files and more:
+            say(f"all {files:,} files are done")
+        elif done < files and time.monotonic() - told >= LINE_SECONDS:
+            told = time.monotonic()
+            say(f"{done:,} of {files:,} files are done")
+
+    return watch
+
+
+@contextmanager
+def _live(files: int) -> Iterator[Watch]:
+    from rich.console import Group  # noqa: PLC0415 - only for people
+    from rich.live import Live  # noqa: PLC0415
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    bar = Progress(TextColumn("files"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    task = bar.add_task("files", total=files)
+    done, seen = 0, 0.0
+    with Live(console=console(), auto_refresh=False, transient=True) as live:
+
+        def watch(trials: Callable[[], list[TaskInfo]], more: bool) -> None:
+            nonlocal done, seen
+            done += more
+            if time.monotonic() - seen >= LIVE_SECONDS:
+                seen = time.monotonic()
+                bar.update(task, completed=min(done, files))
+                live.update(Group(bar, _states(trials())), refresh=True)
+
+        yield watch
+
+
+def _states(trials: list[TaskInfo]) -> Table:
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table.grid(padding=(0, 2))
+    for one in trials:
+        state = one.state + (f": {one.cause}" if one.cause else "")
+        tries = f"try {one.attempts}" if one.attempts else ""
+        table.add_row(one.action, tries, Text(state, style=COLORS.get(one.state, "")))
+    return table

@@ -1,0 +1,1 @@
+"""The demo: durable tasks at work on real input, written against the public interface alone, as a user would."""

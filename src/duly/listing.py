@@ -1,0 +1,125 @@
+"""Lists of tasks: what is asked for, and what is shown of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from duly.core import units
+from duly.core.action import parse_action
+from duly.core.task import ENDED, WAITING, State, shown
+from duly.engine.asking import Verb
+from duly.engine.desk import PAGE, Desk
+from duly.errors import OptionInvalid
+from duly.handle import when
+from duly.ports import Filter, TaskRow
+
+
+class TaskInfo(NamedTuple):
+    """A task in a list. Times are aware, in UTC."""
+
+    id: str
+    action: str
+    version: int
+    queue: str
+    state: str
+    cause: str | None
+    priority: str
+    attempts: int
+    submitted_at: datetime
+    run_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class Listing:
+    """Pages of the tasks that fit, `newest` first or by `date`, at most `first` tasks; raises `OptionInvalid`."""
+
+    def __init__(
+        self,
+        state: str | Sequence[str] | None,
+        action: str | None,
+        queue: str | None,
+        since: units.Moment | None,
+        due_before: units.Moment | None,
+        by: str,
+        first: int | None,
+    ) -> None:
+        if by not in ("newest", "date"):
+            raise OptionInvalid(f"bad order {by!r}: newest or date")
+        self._wanted = _filter_of(state, action, queue, since, due_before)
+        self._by = by
+        self._left = first
+        self._after: tuple[int, int] | None = None
+
+    def next(self, desk: Desk) -> Verb[list[TaskInfo]]:
+        """Read the next page; an empty one is the end."""
+        most = PAGE if self._left is None else max(0, min(PAGE, self._left))
+        rows = yield from desk.page(self._wanted, self._by, self._after, most)
+        if rows:
+            last = rows[-1]
+            self._after = (last.run_at or 0 if self._by == "date" else last.key), last.key
+            self._left = None if self._left is None else self._left - len(rows)
+        return [_info_of(row) for row in rows]
+
+
+def _filter_of(
+    state: str | Sequence[str] | None,
+    action: str | None,
+    queue: str | None,
+    since: units.Moment | None,
+    due_before: units.Moment | None,
+) -> Filter:
+    now = datetime.now(UTC)
+    return Filter(
+        states=None if state is None else _states_of([state] if isinstance(state, str) else state),
+        action=None if action is None else str(parse_action(action)),
+        queue=queue,
+        since=None if since is None else _since(since, now),
+        due_before=None if due_before is None else units.moment(due_before, now, "due_before"),
+    )
+
+
+def _since(value: units.Moment, now: datetime) -> int:
+    """Return a moment in the past: a length of time counts backwards from now."""
+    if isinstance(value, str):
+        with suppress(OptionInvalid):
+            value = units.seconds(value, "since")
+    if isinstance(value, int | float | timedelta):
+        value = -value
+    return units.moment(value, now, "since")
+
+
+def _states_of(names: Sequence[str]) -> tuple[int, ...]:
+    found: list[int] = []
+    for name in names:
+        if name == "waiting":
+            found += WAITING
+        elif name == "ended":
+            found += ENDED
+        else:
+            try:
+                found.append(State[name.upper()])
+            except KeyError:
+                known = ", ".join(state.name.lower() for state in State)
+                raise OptionInvalid(f"bad state {name!r}: {known}, waiting or ended") from None
+    return tuple(found)
+
+
+def _info_of(row: TaskRow) -> TaskInfo:
+    return TaskInfo(
+        id=row.id,
+        action=row.action,
+        version=row.version,
+        queue=row.queue,
+        state=shown(row.state, row.verdict),
+        cause=row.cause,
+        priority=("high", "medium", "low")[row.band],
+        attempts=row.attempt,
+        submitted_at=when(row.submitted),
+        run_at=None if row.run_at is None else when(row.run_at),
+        started_at=None if row.started_at is None else when(row.started_at),
+        ended_at=None if row.ended_at is None else when(row.ended_at),
+    )

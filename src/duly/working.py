@@ -1,0 +1,56 @@
+"""Where a worker may be started, and a worker as a context manager."""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING, Self
+
+from duly.errors import WorkerMisplaced
+from duly.runner.context import HERE
+
+if TYPE_CHECKING:  # a submitter needs none of the engine's loops
+    from duly.engine.worker import Worker
+
+
+class Working:
+    """A worker as a context manager, sync and async."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def __enter__(self) -> Self:
+        self._worker.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._worker.close()
+
+    async def __aenter__(self) -> Self:
+        import asyncio  # noqa: PLC0415 - sync code need not pay for it
+
+        await asyncio.to_thread(self._worker.start)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        import asyncio  # noqa: PLC0415
+
+        await asyncio.to_thread(self._worker.close)
+
+
+def refuse_misplaced(what: str) -> None:
+    """Raise `WorkerMisplaced` while a module is imported, or in a handler.
+
+    A worker imports the module that declares its actions: started by that import it would start itself for ever.
+    """
+    importing = False
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the documented way to one's own callers
+    while frame is not None and not importing:
+        code = frame.f_code
+        importing = code.co_filename == "<frozen importlib._bootstrap>" and code.co_name == "_load_unlocked"
+        frame = frame.f_back
+    if importing or HERE.inside:
+        raise WorkerMisplaced(
+            f"{what} was called while a module is imported; call it in a function, or in the program's own file under "
+            "`if __name__ == '__main__':`"
+        )

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench.figures.submit import SUBMIT
+from bench.measure import Effort, measured, rows_of
+from bench.raw import echoes
+from bench.sides import ROOT, this
+from bench.strays import forked, sweep
+from bench.trial import Failed, Trial
+
+TINY = Effort(repeats=1, seconds=0.2, tasks=100, idle_seconds=0.2)
+
+
+def test_a_figure_is_measured_with_real_processes_beside_its_raw_limit(tmp_path: Path) -> None:
+    (row,) = rows_of(SUBMIT, measured(SUBMIT, TINY, [this()], tmp_path, print))
+    assert row.value is not None
+    assert row.raw is not None
+    assert row.value > 0
+    assert row.ratio == pytest.approx(row.value / row.raw)
+    assert json.loads(json.dumps(row.as_dict())) == row.as_dict()
+
+
+def test_a_process_that_ends_badly_fails_the_measurement_with_its_last_words(tmp_path: Path) -> None:
+    with pytest.raises(Failed, match="no-such-action"):
+        Trial(this(), tmp_path).submit("no-such-action", 1, None)
+
+
+def test_the_raw_echoes_end_with_their_children_gone() -> None:
+    assert echoes.count(0.05) > 0
+    assert not psutil.Process().children()
+
+
+def fail_beside_a_process(pids: list[int]) -> None:
+    with forked(signal.pause) as pid:
+        pids.append(pid)
+        raise Failed
+
+
+def test_a_forked_process_is_killed_also_when_the_measurement_raises() -> None:
+    pids: list[int] = []
+    with pytest.raises(Failed):
+        fail_beside_a_process(pids)
+    assert not psutil.pid_exists(pids[0])
+
+
+def test_sweeping_leaves_a_process_alone_that_has_not_adopted() -> None:
+    with forked(signal.pause) as pid:
+        assert sweep() == 0
+        assert psutil.pid_exists(pid)
+
+
+def test_sweeping_kills_what_was_left_behind_by_processes_that_have_ended() -> None:
+    leaves_one = ["sh", "-c", "sleep 30 >&- & echo $!"]
+    program = f"""
+import subprocess
+from bench.strays import adopt, sweep
+adopt()
+print(int(subprocess.check_output({leaves_one})), sweep())
+"""
+    told = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, timeout=30, check=True)
+    pid, count = map(int, told.stdout.split())
+    assert count == 1
+    assert not psutil.pid_exists(pid)
+
+
+def test_a_benchmark_that_is_terminated_leaves_no_process_and_no_file(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "bench"), "--quick", "wake"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as bench:
+        below = started_by(psutil.Process(bench.pid))
+        assert list(tmp_path.iterdir())
+        bench.terminate()
+        assert bench.wait(30) == 130
+    assert not psutil.wait_procs(below, timeout=0)[1]
+    assert not list(tmp_path.iterdir())
+
+
+def started_by(process: psutil.Process) -> list[psutil.Process]:
+    """The processes below this one, once there are some."""
+    until, waiting = time.monotonic() + 30, threading.Event()
+    below: list[psutil.Process] = []
+    while not below and time.monotonic() < until:
+        below = process.children(recursive=True)
+        waiting.wait(0.01)
+    assert below
+    return below

@@ -1,0 +1,148 @@
+"""Who lives, and whose turn it is, between real processes."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from subprocess import Popen
+
+import pytest
+
+from duly.store.sqlite import lockfile
+from duly.store.sqlite.store import SqliteStore
+from duly.testing.store_hands import Hands
+from tests.helpers import eventually
+
+Start = Callable[..., "Popen[str]"]
+
+
+def line(child: Popen[str]) -> str:
+    assert child.stdout is not None
+    return child.stdout.readline().strip()
+
+
+def tell(child: Popen[str]) -> None:
+    assert child.stdin is not None
+    child.stdin.write("go\n")
+    child.stdin.flush()
+
+
+def test_a_killed_process_is_dead_at_once_and_a_living_one_is_not(store: SqliteStore, start: Start) -> None:
+    child = start("say(opened().enlist('child', '', 'x')); heard()")
+    number = int(line(child))
+    mine = store.enlist("mine", "", "y")
+    assert store.dead() == []
+    child.kill()
+    child.wait(30)
+    assert [node.number for node in eventually(store.dead)] == [number]
+    assert mine != number
+
+
+def test_another_store_of_the_same_process_ends_nobodys_life(
+    open_store: Callable[..., SqliteStore], path: str, start: Start
+) -> None:
+    number = open_store().enlist("mine", "", "")
+    other = SqliteStore(path)
+    other.open()
+    other.close()  # closing any descriptor of the side file would drop the byte
+    child = start("say([node.number for node in opened().dead()])")
+    assert line(child) == "[]"
+    assert [node.number for node in open_store().dead()] == []
+    assert number == 1
+
+
+def test_a_number_that_somebody_still_lives_under_is_passed_over(store: SqliteStore, path: str, start: Start) -> None:
+    child = start("say(opened().enlist('child', '', '')); heard()")
+    assert line(child) == "1"
+    store.close()
+    for suffix in ("", "-wal", "-shm"):
+        os.remove(path + suffix)  # the store was deleted under its worker, and a new one is made
+    store.open()
+    assert store.enlist("mine", "", "") == 2
+
+
+def test_a_number_that_this_process_still_lives_under_is_passed_over(
+    open_store: Callable[..., SqliteStore], path: str
+) -> None:
+    assert open_store().enlist("one", "", "") == 1
+    for suffix in ("", "-wal", "-shm"):
+        os.remove(path + suffix)
+    assert open_store().enlist("other", "", "") == 2
+
+
+def test_the_gate_is_passed_by_one_at_a_time_and_is_free_after_a_kill(
+    path: str, store: SqliteStore, start: Start
+) -> None:
+    child = start("store = opened(); say(store._lockfile.enter(1)); heard()")
+    assert line(child) == "True"
+    gate = lockfile.hold(path)
+    assert not gate.enter(0.05)
+    child.kill()
+    assert gate.enter(30)
+    gate.leave()
+    lockfile.release(gate)
+    Hands(store).submit()
+
+
+def test_a_gate_that_comes_too_late_is_given_back(path: str, store: SqliteStore, start: Start) -> None:
+    child = start(
+        "gate = opened()._lockfile; say(gate.enter(1)); heard(); gate.leave(); say('left'); heard()\n"
+        "say(gate.enter(30)); heard()"
+    )
+    assert line(child) == "True"
+    assert store._lockfile is not None
+    assert not store._lockfile.enter(0.01)  # from here on a helper waits for it
+    tell(child)
+    assert line(child) == "left"
+    tell(child)
+    assert line(child) == "True"
+
+
+def test_threads_of_one_process_pass_the_gate_one_at_a_time(path: str, store: SqliteStore) -> None:
+    gate = lockfile.hold(path)
+    inside: list[int] = []
+    seen: list[int] = []
+
+    def pass_through() -> None:
+        for _ in range(200):
+            assert gate.enter(30)
+            inside.append(1)
+            seen.append(len(inside))
+            inside.pop()
+            gate.leave()
+
+    threads = [threading.Thread(target=pass_through) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    lockfile.release(gate)
+    assert seen == [1] * 800
+
+
+def test_a_writer_goes_on_without_its_turn_if_somebody_sits_in_the_gate(
+    store: SqliteStore, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("duly.store.sqlite.store.GATE_SECONDS", 0.05)
+    hands = Hands(store)
+    child = start("store = opened(); say(store._lockfile.enter(1)); heard()")
+    assert line(child) == "True"
+    hands.submit()
+    assert len(hands.claim()) == 1
+
+
+def test_a_forked_process_has_a_hold_of_its_own(path: str, start: Start) -> None:
+    child = start("""
+store = opened()
+number = store.enlist('parent', '', '')
+pid = os.fork()
+if pid == 0:
+    mine = opened()
+    say(mine.enlist('child', '', ''), [node.number for node in mine.dead()], mine._lockfile is not store._lockfile)
+    os._exit(0)
+os.waitpid(pid, 0)
+say([node.number for node in store.dead()])
+""")
+    assert line(child) == "2 [] True"
+    assert line(child) == "[2]"
