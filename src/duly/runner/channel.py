@@ -10,8 +10,9 @@ import array
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 
-from duly.runner.linux import sealed_copy
+from duly.runner.linux import above_standard_files, sealed_copy
 
 INLINE = 64 * 1024
 """The largest packet that goes through the socket itself."""
@@ -24,8 +25,13 @@ _FD_SPACE = socket.CMSG_SPACE(MOST_FDS * array.array("i").itemsize)
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
-    """Return the two ends of a new channel."""
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    """Return the two ends of a new channel, neither of them in the place of a standard file that was closed."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return _moved(ours), _moved(theirs)
+
+
+def _moved(sock: socket.socket) -> socket.socket:
+    return sock if sock.fileno() > 2 else socket.socket(fileno=above_standard_files(sock.detach()))
 
 
 class Channel:
@@ -99,4 +105,10 @@ class Channel:
 
     def close(self) -> None:
         """Close this end."""
+        self.sock.close()
+
+    def hang_up(self) -> None:
+        """Close this end for good, also where a fork of this process holds a copy of it."""
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
         self.sock.close()

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -85,12 +86,14 @@ class Child:
         self._uncaught: BaseException | None = None
         self._threads = 1
         self._watches_loops = False
+        self._pid = os.getpid()
 
     def run(self, writer: output.Writer | None) -> None:
         """Run attempts until the supervisor closes the channel."""
         self._writer = writer
         self._stopper.install()
         threading.excepthook = self._on_thread_exception
+        sys.meta_path.insert(0, _LoopsImported(self._watch_loops))
         self._threads = threading.active_count()
         while data := self._channel.receive():
             work = decode_work(data)
@@ -106,6 +109,8 @@ class Child:
             handler, answer = self._import(work.target)
         if handler is not None:
             answer = self._run(handler, Task(work, handler.target, self._mark, self._say), work)
+        if os.getpid() != self._pid:
+            raise SystemExit  # a fork that came back from the user's code: the answer is the parent's
         nanoseconds = time.monotonic_ns() - since
         briefly = nanoseconds < BRIEFLY
         if self._writer is not None:
@@ -157,10 +162,6 @@ class Child:
                 self._join_threads()
             finally:
                 self._stopper.disarm()
-        except TaskStopped:
-            if task.stop_reason is None:
-                raise
-            return Answer("stopped")
         except MemoryError as error:
             return Answer("memory", error=failures.describe(error), peak=_peak())
         except PayloadInvalid as error:
@@ -168,7 +169,7 @@ class Child:
         except SystemExit:
             raise
         except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
-            if type(error).__name__ == "CancelledError" and task.stop_reason is not None:
+            if task.stop_reason is not None and _means_stopped(error):
                 return Answer("stopped")
             return Answer("raised", error=failures.describe(error))
         if self._uncaught is not None:
@@ -195,8 +196,11 @@ class Child:
         """`perform` answers when all is done: threads that keep a program alive are waited for, as at its exit."""
         if not self._setup.perform:
             return
-        for thread in threading.enumerate():
-            if thread is not threading.main_thread() and not thread.daemon:
+        for tell in reversed(getattr(threading, "_threading_atexits", ())):
+            tell()  # pools that were left open: their threads end only when they hear that all is over
+        main = threading.main_thread()
+        while threads := [thread for thread in threading.enumerate() if not thread.daemon and thread is not main]:
+            for thread in threads:
                 thread.join()
 
     def _judged(self, value: Any) -> Answer:
@@ -208,6 +212,8 @@ class Child:
         try:
             if isinstance(value, Failure):
                 return Answer("failure", jsonvalue.dump(value.value, most).decode(), retry=value.retry)
+            if isinstance(value, Snooze) and performing:
+                return Answer("invalid", error=ErrorData(type="Snooze", message="only an action's task can come back"))
             if isinstance(value, Snooze):
                 return Answer("snooze", until=units.moment(value.until, datetime.now(UTC), "snooze"))
             if performing and value is False:
@@ -220,6 +226,8 @@ class Child:
             return Answer("invalid", error=ErrorData(type=type(error).__name__, message=f"the result: {error}"))
         except MemoryError as error:
             return Answer("memory", error=failures.describe(error), peak=_peak())
+        except Exception as error:  # noqa: BLE001 - what is encoded may be made by the user's classes
+            return Answer("invalid", error=failures.describe(error))
 
     def _leftovers(self, *, briefly: bool) -> bool:
         """Whether the task left a process or thread behind."""
@@ -234,7 +242,7 @@ class Child:
         return True
 
     def _on_thread_exception(self, args: threading.ExceptHookArgs) -> None:
-        if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
+        if args.exc_value is not None and not isinstance(args.exc_value, SystemExit | TaskStopped):
             self._uncaught = args.exc_value
             threading.__excepthook__(args)
 
@@ -256,6 +264,18 @@ class Child:
         loop_class.default_exception_handler = record  # type: ignore[assignment, method-assign]
 
 
+class _LoopsImported:
+    """Calls back when asyncio's loops have just been imported; it finds no module itself."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        self._then = then
+
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
+        if name == "asyncio.unix_events":  # which asyncio imports last
+            sys.meta_path.remove(self)
+            self._then()
+
+
 class _MemoryLimit:
     """Tells the supervisor where this attempt's memory begins, and stops a greedy allocation before it is used."""
 
@@ -268,7 +288,13 @@ class _MemoryLimit:
             resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
     def lift(self) -> None:
-        resource.setrlimit(resource.RLIMIT_DATA, (self._soft, self._hard))
+        with suppress(ValueError, OSError):  # the user's code may have lowered the hard limit for good
+            resource.setrlimit(resource.RLIMIT_DATA, (self._soft, self._hard))
+
+
+def _means_stopped(error: BaseException) -> bool:
+    """Whether this is how code ends that was asked to; the name tells, for asyncio may not be imported."""
+    return isinstance(error, TaskStopped) or type(error).__name__ == "CancelledError"
 
 
 def _reserved() -> int:

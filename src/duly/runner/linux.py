@@ -38,6 +38,22 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
     _prctl(_PR_SET_PDEATHSIG, number)
 
 
+def fill_standard_files() -> None:
+    """Open descriptors 0 to 2 where they are closed, so that nothing else can come to lie there."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+
+
+def above_standard_files(fd: int) -> int:
+    """Move a descriptor away from 0 to 2, if it has come to lie there."""
+    if fd > 2:
+        return fd
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(fd)
+    return int(moved)
+
+
 def shared_page(size: int) -> int:
     """Return a descriptor of anonymous memory that two processes can map."""
     fd = os.memfd_create("duly", os.MFD_CLOEXEC)
@@ -84,15 +100,31 @@ def children_of(pid: int) -> list[int]:
     return [other for other in all_pids() if parent_of(other) == pid]
 
 
+def carries(pid: int, node: str) -> bool:
+    """Whether a process carries this node's label in its environment."""
+    with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+        return f"{LABEL}={node}".encode() in file.read().split(b"\0")
+    return False
+
+
 def labelled(node: str) -> Iterator[int]:
     """Yield the ids of all processes that carry this node's label in their environment."""
-    wanted = f"{LABEL}={node}".encode()
-    for pid in all_pids():
-        with suppress(OSError):
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                environment = file.read()
-            if wanted in environment.split(b"\0"):
-                yield pid
+    return (pid for pid in all_pids() if carries(pid, node))
+
+
+def kill_labelled(node: str) -> set[int]:
+    """Kill all processes but this one that carry a node's label; return which there were."""
+    found: set[int] = set()
+    for pid in labelled(node):
+        with suppress(ProcessLookupError, PermissionError):
+            pidfd = os.pidfd_open(pid)
+            try:
+                if pid != os.getpid() and carries(pid, node):  # by now the id could be another's
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                    found.add(pid)
+            finally:
+                os.close(pidfd)
+    return found
 
 
 def own_memory(pid: int) -> int:

@@ -8,9 +8,9 @@ import os
 import select
 import threading
 import time
-from collections.abc import Mapping
-from concurrent.futures import Future
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
 from signal import SIGKILL
 from typing import Any, NamedTuple
 
@@ -33,6 +33,9 @@ START_SECONDS = 60.0
 """How long the process may take until it begins; a machine that slow cannot run it."""
 
 START_LOOK_SECONDS = 0.002
+GONE_SECONDS = 2.0
+"""How long after a kill its end must be told; what is left then goes when the pool is closed."""
+
 LOOK_SECONDS = 3600.0
 _KEY = _CLAIM = 1
 
@@ -131,34 +134,48 @@ class _Performance:
         self._target = targets.describe(target)
         self._payload = jsonvalue.dump_given(options, MOST_BYTES).decode()
         self._limits = limits
-        self._env = env
+        self._env = None if env is None else _checked(env)
         self._cwd = None if cwd is None else os.fspath(cwd)
         self._stdout = stdout
         self._done: Future[Outcome] = Future()
-        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._wake: int | None = None
+        self._wake_lock = threading.Lock()
+        self._stopped = False
         self._hurry = False
 
     def wait(self) -> Outcome:
         """Run it, and wait; a Ctrl-C stops it (a second one at once) before it goes on."""
-        thread = self._start()
+        thread = self._thread()
         try:
-            thread.join()
+            _start(thread)
+            wait([self._done])
+        except RunnerUnavailable:
+            raise
         except BaseException:
             self._stop()
-            while thread.is_alive():
-                try:
-                    thread.join()
-                except KeyboardInterrupt:
-                    self._stop(hurry=True)
+            self._wait_on(thread)
             raise
         return self._done.result()
 
+    def _wait_on(self, thread: threading.Thread) -> None:
+        """Wait though interrupted; not by `join`: Python 3.11 takes a thread whose join was interrupted for ended."""
+        while not self._done.done():
+            try:
+                wait([self._done], timeout=1.0)
+            except KeyboardInterrupt:
+                self._stop(hurry=True)
+            if thread.ident is None:  # the interruption came before it was started
+                return
+
     async def async_wait(self) -> Outcome:
         """Run it, and await; a cancel stops it (a second one at once) before it goes on."""
-        self._start()
+        _start(self._thread())
         waiting = asyncio.wrap_future(self._done)
         try:
             return await asyncio.shield(waiting)
+        except GeneratorExit:  # its loop is gone, and nobody can wait for anything
+            self._stop(hurry=True)
+            raise
         except asyncio.CancelledError:
             self._stop()
             while not waiting.done():
@@ -171,55 +188,74 @@ class _Performance:
             raise
 
     def _stop(self, *, hurry: bool = False) -> None:
-        self._hurry = self._hurry or hurry
-        with suppress(OSError):  # closed: it has ended
-            os.eventfd_write(self._wake, 1)
+        with self._wake_lock:
+            self._stopped = True
+            self._hurry = self._hurry or hurry
+            if self._wake is not None:
+                os.eventfd_write(self._wake, 1)
 
-    def _start(self) -> threading.Thread:
-        thread = threading.Thread(target=self._run, name="duly-perform", daemon=True)
-        thread.start()
-        return thread
+    def _thread(self) -> threading.Thread:
+        return threading.Thread(target=self._run, name="duly-perform", daemon=True)
 
     def _run(self) -> None:
         try:
             outcome = self._performed()
+        except OSError as error:
+            self._done.set_exception(RunnerUnavailable(f"no process could be started: {error}"))
         except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
             self._done.set_exception(error)
         else:
             self._done.set_result(outcome)
+
+    @contextmanager
+    def _waking(self) -> Iterator[int]:
+        """A descriptor that says when to look at `_stopped`; none is written to once it is closed."""
+        wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        with self._wake_lock:
+            self._wake = wake
+        try:
+            yield wake
         finally:
-            os.close(self._wake)
+            with self._wake_lock:
+                self._wake = None
+            os.close(wake)
 
     def _performed(self) -> Outcome:
         pool = Pool("perform-" + os.urandom(8).hex(), self._env, self._cwd)
         limits = self._limits
+        runner: Runner | None = None
         try:
             setup = Setup(targets=[self._target], preload=False, perform=True, most_bytes=MOST_BYTES)
             pool.start(setup, stdout=self._stdout)
             runner = pool.spawn()
             work = Work(_KEY, _CLAIM, 0, payload=self._payload, limit=limits.timeout, memory=limits.memory)
             runner.hand(work)
-            return self._watch(pool, runner)
+            with self._waking() as wake:
+                return self._watch(pool, runner, wake)
         finally:
             pool.close()
+            if runner is not None:
+                runner.close()
 
-    def _watch(self, pool: Pool, runner: Runner) -> Outcome:
+    def _watch(self, pool: Pool, runner: Runner, wake: int) -> Outcome:
         """Wait for the answer, climbing the ladder where a limit is reached."""
         watch = _Watch(runner, self._limits)
         poll = select.poll()
         poll.register(pool, select.POLLIN)
-        poll.register(self._wake, select.POLLIN)
-        while True:
-            now = time.monotonic()
-            wait = min(max(0.0, watch.look(now) - now), LOOK_SECONDS)
-            ready = {fd for fd, _ in poll.poll(math.ceil(wait * 1000))}
-            if self._wake in ready:
-                os.eventfd_read(self._wake)
+        poll.register(wake, select.POLLIN)
+        if self._stopped:  # before there was anything to wake
+            watch.stop(hurry=self._hurry)
+        while not watch.over(now := time.monotonic()):
+            seconds = min(max(0.0, watch.look(now) - now), LOOK_SECONDS)
+            ready = {fd for fd, _ in poll.poll(math.ceil(seconds * 1000))}
+            if wake in ready:
+                os.eventfd_read(wake)
                 watch.stop(hurry=self._hurry)
             for event in pool.events():
                 outcome = watch.hear(event)
                 if outcome is not None:
                     return outcome
+        return watch.given_up()
 
 
 class _Watch:
@@ -230,6 +266,7 @@ class _Watch:
         self._limits = limits
         self._stopping = Stopping(limits.timeout, limits.grace, limits.memory)
         self._start_by: float | None = time.monotonic() + START_SECONDS
+        self._gone_by = math.inf
 
     def look(self, now: float) -> float:
         """Do what is due, and return when to look again."""
@@ -246,10 +283,22 @@ class _Watch:
         rung, again = self._stopping.look(now)
         if rung is not None:
             self._runner.climb(rung, _KEY, _CLAIM, self._stopping.reason or "")
-        return again if self._start_by is None else now + START_LOOK_SECONDS
+        if rung == "kill":
+            self._gone_by = now + GONE_SECONDS
+        return min(again if self._start_by is None else now + START_LOOK_SECONDS, self._gone_by)
+
+    def over(self, now: float) -> bool:
+        """Whether it was killed so long ago that nobody will tell of its end: what tells is stopped itself."""
+        return now >= self._gone_by
+
+    def given_up(self) -> Outcome:
+        """What it came to if nobody told of its end."""
+        return self._decided() or Died(SIGKILL)
 
     def stop(self, *, hurry: bool) -> None:
         """Its caller wants it stopped."""
+        if self._runner.running() is None:  # no code that could be asked: all of it goes when the pool is closed
+            self._gone_by = 0.0
         self._stopping.ask("cancel", time.monotonic(), 0.0 if hurry else None)
 
     def hear(self, event: RunnerEvent) -> Outcome | None:
@@ -264,7 +313,7 @@ class _Watch:
             case NotBorn(_, reason):
                 raise RunnerUnavailable(f"no process could be started: {reason}")
             case Lost():
-                if self._start_by is not None and self._runner.running() is None:
+                if self._runner.pidfd is None:
                     raise RunnerUnavailable("the process that was to start it ended")
                 return self._decided() or Died(SIGKILL)
         return None
@@ -280,6 +329,20 @@ class _Watch:
                 return None
             case reason:
                 return Interrupted(reason)
+
+
+def _start(thread: threading.Thread) -> None:
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise RunnerUnavailable(f"no thread could be started: {error}") from None
+
+
+def _checked(env: Mapping[Any, Any]) -> Mapping[str, str]:
+    for name, value in env.items():
+        if not isinstance(name, str) or not isinstance(value, str) or "=" in name or "\0" in name + value:
+            raise OptionInvalid(f"env: {name!r} with the value {value!r} cannot stand in an environment")
+    return env
 
 
 def _outcome(done: Done, limits: Limits) -> Outcome:

@@ -20,9 +20,9 @@ from contextlib import suppress
 from duly import ports
 from duly.core.stopping import Rung
 from duly.errors import RunnerUnavailable
-from duly.runner import output
+from duly.runner import launch, output
 from duly.runner.channel import Channel, pair
-from duly.runner.linux import LABEL, STOP_SIGNAL, Family, labelled, shared_page
+from duly.runner.linux import LABEL, STOP_SIGNAL, Family, kill_labelled, shared_page
 from duly.wire.runner import (
     FromRunner,
     Mark,
@@ -37,12 +37,6 @@ from duly.wire.runner import (
     decode_work,
     encode,
 )
-
-BOOT = (
-    "import os,sys;f=int(sys.argv[1]);sys.path[:]=os.read(f,1<<18).decode('utf-8','surrogateescape').split('\\0');"
-    "from duly.runner.zygote import main;main(f)"
-)
-"""What a zygote's interpreter runs: it takes over its caller's sys.path, and then everything can be found."""
 
 RECEIVE_MOST = 512
 """Packets read from one runner before the others have their turn."""
@@ -114,9 +108,13 @@ class Runner:
     def receive(self) -> list[FromRunner]:
         """Read what it said; empty if it is gone."""
         messages: list[FromRunner] = []
-        with suppress(BlockingIOError, ConnectionResetError):
+        try:
             while len(messages) < RECEIVE_MOST and (data := self.channel.receive()):
                 messages.append(decode_from_runner(data))
+        except (BlockingIOError, ConnectionResetError):
+            pass
+        except ValueError:  # no message, or a monstrous one: the user's code got hold of the channel
+            self.signal(signal.SIGKILL)
         return messages
 
     def take_back(self) -> list[tuple[int, int]]:
@@ -144,7 +142,7 @@ class Runner:
     def signal(self, number: int) -> None:
         """Send a signal, if it is alive."""
         if self.pidfd is not None:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, PermissionError):  # it may have become another user's program
                 signal.pidfd_send_signal(self.pidfd, number)
 
     def running(self) -> tuple[int, int, int] | None:
@@ -164,7 +162,9 @@ class Runner:
         return max(0, self._family.memory(base + enough) - base)
 
     def close(self) -> None:
-        """Let go of everything that belonged to it."""
+        """Let go of everything that belonged to it; once is enough."""
+        if self._page.closed:
+            return
         self.channel.close()
         if self._theirs is not None:
             self._theirs.close()
@@ -185,7 +185,7 @@ class Pool:
 
     def __init__(self, node: str, environment: Mapping[str, str] | None = None, cwd: str | None = None) -> None:
         self.node = node
-        self._environment = _clean(os.environ if environment is None else environment)
+        self._environment = launch.clean(os.environ if environment is None else environment)
         self._environment[LABEL] = node
         self._cwd = cwd
         self._process: subprocess.Popen[bytes] | None = None
@@ -203,18 +203,12 @@ class Pool:
     def start(self, setup: Setup, *, stdout: int | None = None, stderr: int | None = None) -> None:
         """Start the zygote; `Prepared` follows. Raises `RunnerUnavailable`."""
         check_platform()
-        ours, theirs = pair()
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", BOOT, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                pass_fds=[theirs.fileno()],
-                env=self._environment,
-                cwd=self._cwd,
-                start_new_session=True,
-            )
+            ours, theirs = pair()
+        except OSError as error:
+            raise RunnerUnavailable(f"no process could be started: {error}") from None
+        try:
+            self._process = launch.zygote(theirs.fileno(), self._environment, self._cwd, stdout, stderr)
         except OSError as error:
             ours.close()
             raise RunnerUnavailable(f"no process could be started: {error}") from None
@@ -223,8 +217,7 @@ class Pool:
         self._setup = setup
         self._control = Channel(ours, most=64 * 1024 * 1024)
         self._epoll.register(ours, select.EPOLLIN)
-        path = "\0".join(os.path.abspath(place) if place == "" else place for place in sys.path)
-        self._tell(path.encode("utf-8", "surrogateescape"))
+        self._tell(launch.first_word())
         self._tell(encode(setup))
 
     def _tell(self, data: bytes, fds: Iterable[int] = ()) -> None:
@@ -256,6 +249,8 @@ class Pool:
                 self._hear(runner, events)
                 if fd == runner.pidfd:
                     self._unwatch(runner)  # it has ended: the zygote will say how
+                elif runner.output is not None and runner.output.at_end and fd == runner.output.fd:
+                    self._unwatch_fd(fd)  # it has closed its output, and would be heard of for ever
             elif self._control is not None and fd == self._control.fileno():
                 zygote = self._hear_zygote()
         return events + zygote
@@ -272,14 +267,16 @@ class Pool:
         assert self._control is not None
         try:
             data, fds = self._control.receive_fds()
-        except ConnectionResetError:
-            data, fds = b"", []
-        if not data:
+            message = decode_from_zygote(data) if data else None
+        except (ConnectionResetError, ValueError):  # no message: the user's code got hold of the channel
+            message = None
+        if message is None:
             return self._lost()
-        message = decode_from_zygote(data)
         if isinstance(message, Ready):
             return [ports.Prepared(message.problems, message.threads)]
         if isinstance(message, Spawned):
+            if not fds:  # this process may have no more descriptors, and cannot hold what it cannot see
+                return self._lost()
             runner = self.runners[message.number]
             runner.born(message.pid, fds[0])
             self._watch(runner)
@@ -316,16 +313,19 @@ class Pool:
 
     def _unwatch(self, runner: Runner) -> None:
         for fd in [fd for fd, watched in self._by_fd.items() if watched is runner]:
-            del self._by_fd[fd]
-            self._epoll.unregister(fd)
+            self._unwatch_fd(fd)
+
+    def _unwatch_fd(self, fd: int) -> None:
+        del self._by_fd[fd]
+        self._epoll.unregister(fd)
 
     def _end_zygote(self) -> None:
         """Let the zygote end, which ends all it has forked; where it could not, find what is left by the label."""
         if self._control is not None:
             self._epoll.unregister(self._control)
-            self._control.close()
+            self._control.hang_up()
             self._control = None
-        if self._process is not None and self._process.wait() != 0:
+        if self._process is not None and not launch.ended_well(self._process):
             kill_strays(self.node)
         self._process = None
 
@@ -353,14 +353,7 @@ def kill_strays(node: str, seconds: float = 1.0) -> int:
     """Kill all processes that carry a node's label, and wait until they are gone; return how many there were."""
     until = time.monotonic() + seconds
     killed: set[int] = set()
-    while (strays := [pid for pid in labelled(node) if pid != os.getpid()]) and time.monotonic() < until:
-        for pid in strays:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        killed.update(strays)
+    while (strays := kill_labelled(node)) and time.monotonic() < until:
+        killed |= strays
         time.sleep(0.001)
     return len(killed)
-
-
-def _clean(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if not name.startswith("DULY_")}

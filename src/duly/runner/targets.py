@@ -31,17 +31,23 @@ def describe(target: object) -> Target:
     if isinstance(target, str):
         return _from_text(target)
     if isinstance(target, os.PathLike):
-        return _from_text(os.fspath(target))
+        return _from_text(os.fsdecode(target))
     if isinstance(target, ModuleType):
         return _from_module(target, DEFAULT_ATTRIBUTE)
     if callable(target):
-        return from_callable(target)
+        found = from_callable(target)
+        _check_same(target)
+        return found
     raise TargetNotFound(f"a target is text, a module or a function, not {target!r}")
 
 
 def from_callable(function: Callable[..., Any]) -> Target:
     """Return where a function or class is found, or raise `TargetNotFound` for lambdas, closures and the like."""
     plain = inspect.unwrap(function)
+    if not isinstance(getattr(plain, "__self__", None), ModuleType | type | None):
+        raise TargetNotFound(
+            f"{function!r} is bound to an object that exists only here; give a function that makes its own"
+        )
     name, module_name = getattr(plain, "__qualname__", ""), getattr(plain, "__module__", None)
     if not name or not module_name:
         raise TargetNotFound(f"{function!r} has no name to find it by; give a function of a module")
@@ -53,9 +59,24 @@ def from_callable(function: Callable[..., Any]) -> Target:
     return _from_module(module, name) if module else Target(module=module_name, attribute=name)
 
 
+def _check_same(function: Callable[..., Any]) -> None:
+    """Refuse what another process would not find under its name, but something else."""
+    plain: Any = inspect.unwrap(function)
+    found: Any = sys.modules.get(plain.__module__)
+    if found is None:
+        return
+    for name in plain.__qualname__.split("."):
+        found = getattr(found, name, None)
+    if function not in (found, getattr(found, "__duly_handler__", None)):
+        raise TargetNotFound(
+            f"under the name {plain.__module__}.{plain.__qualname__} stands something else than {function!r}"
+        )
+
+
 def _from_module(module: ModuleType, attribute: str) -> Target:
     if module.__name__ not in ("__main__", MAIN):
-        return Target(module=module.__name__, file=getattr(module, "__file__", None), attribute=attribute)
+        file = getattr(module, "__file__", None)
+        return Target(module=module.__name__, file=file and os.path.abspath(file), attribute=attribute)
     spec = getattr(module, "__spec__", None)
     if spec is not None and spec.name not in ("__main__", MAIN):
         return Target(module=spec.name, attribute=attribute, main=True)
@@ -76,6 +97,8 @@ def _from_text(text: str) -> Target:
         if not os.path.isfile(file):
             raise TargetNotFound(f"{text!r}: there is no file {file}")
         return Target(file=file, attribute=attribute)
+    if place == "__main__":
+        return _from_module(sys.modules[place], attribute)
     if not _exists(place):
         raise TargetNotFound(f"{text!r}: there is no module {place!r} on sys.path")
     return Target(module=place, attribute=attribute)
@@ -132,13 +155,20 @@ def _load(target: Target) -> ModuleType:
     if target.module is None:
         return _load_file(str(target.file))
     try:
-        return importlib.import_module(target.module)
+        module = importlib.import_module(target.module)
     except ModuleNotFoundError as error:
         if not error.name or not f"{target.module}.".startswith(error.name + "."):
             raise
         if target.file is not None:
             return _load_file(target.file)
         raise TargetNotFound(f"there is no module {error.name!r} on sys.path") from None
+    return module if _is_from(module, target.file) else _load_file(str(target.file))
+
+
+def _is_from(module: ModuleType, file: str | None) -> bool:
+    """Whether a module is from this file, and not another of the same name that was found first."""
+    own = getattr(module, "__file__", None)
+    return file is None or own is None or not os.path.exists(file) or os.path.samefile(own, file)
 
 
 def _load_main(target: Target) -> ModuleType:

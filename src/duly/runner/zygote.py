@@ -23,7 +23,7 @@ from duly.runner import failures, output
 from duly.runner.channel import Channel
 from duly.runner.child import Child, Handler, serve
 from duly.runner.context import HERE
-from duly.runner.linux import become_subreaper, children_of, die_with_parent
+from duly.runner.linux import become_subreaper, children_of, die_with_parent, fill_standard_files
 from duly.wire.runner import (
     Gone,
     Mark,
@@ -49,21 +49,24 @@ class Zygote:
         self._runners: dict[int, int] = {}
         self._handlers: dict[int, Handler] = {}
         self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._parent = os.getppid()
 
-    def run(self) -> None:
-        """Serve until the supervisor closes the control channel."""
+    def run(self) -> bool:
+        """Serve until the supervisor closes the control channel or ends; return whether all was ended."""
         HERE.inside = True
+        _forget_inherited_signals()
         become_subreaper()
         die_with_parent()
         setup = decode_to_zygote(self._control.receive())
         assert isinstance(setup, Setup)
         self._setup = setup
-        self._control.send(encode(self._prepare()))
-        die_with_parent(0)  # from now on the channel's end says it, and leaves time to sweep
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
-        self._serve()
-        self._end_everything()
+        with suppress(ConnectionError):  # a supervisor that is gone may have left unread what was told
+            self._control.send(encode(self._prepare()))
+            die_with_parent(signal.SIGCHLD)  # from now on this wakes it, and leaves time to sweep
+            signal.signal(signal.SIGCHLD, lambda *_: None)
+            signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+            self._serve()
+        return self._end_everything()
 
     def _prepare(self) -> Ready:
         problems: list[Problem] = []
@@ -75,7 +78,7 @@ class Zygote:
                     problems.append(problem)
                 if threading.active_count() > 1 and not threads:
                     threads.append(target.module or target.file or "")
-        gc.collect()
+            gc.collect()
         gc.freeze()
         return Ready(problems=problems, threads=threads)
 
@@ -97,6 +100,8 @@ class Zygote:
             ready = {fd for fd, _ in poll.poll()}
             if self._woken in ready:
                 self._reap()
+                if os.getppid() != self._parent:
+                    return  # though the channel is not at its end: a fork of the supervisor holds a copy
             if self._control.fileno() in ready:
                 data, fds = self._control.receive_fds()
                 if not data:
@@ -213,15 +218,16 @@ class Zygote:
             if waiting:
                 time.sleep(0.0005)
 
-    def _end_everything(self) -> None:
-        """The supervisor is gone: leave nothing behind."""
+    def _end_everything(self) -> bool:
+        """The supervisor is gone: leave nothing behind; return whether that was done."""
         for pid in list(self._runners):
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
         self._runners.clear()
         self._sweep()
+        return not children_of(os.getpid())
 
 
 def _ended_child() -> os.waitid_result | None:
@@ -232,7 +238,24 @@ def _ended_child() -> os.waitid_result | None:
         return None
 
 
-def main(fd: int) -> None:
+def _forget_inherited_signals() -> None:
+    """Undo what the supervisor's thread may have blocked or ignored, and its children would inherit."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in (signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def main(fd: int) -> NoReturn:
     """Be the zygote at the other end of this control channel."""
+    fill_standard_files()
+    os.set_inheritable(fd, False)
     control = Channel(socket.socket(fileno=fd), most=64 * 1024 * 1024)
-    Zygote(control).run()
+    code = 1
+    try:
+        code = 0 if Zygote(control).run() else 1
+    except BaseException as error:  # noqa: BLE001 - the last line of a process
+        with suppress(BaseException):
+            sys.stderr.write(failures.describe(error).traceback)
+    finally:
+        output.flush()
+        os._exit(code)  # at once: threads and exit functions of the user's modules are not waited for

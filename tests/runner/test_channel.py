@@ -1,0 +1,145 @@
+import os
+import socket
+
+import pytest
+
+from duly.runner.channel import INLINE, Channel, pair
+
+
+@pytest.fixture
+def ends():
+    ours, theirs = pair()
+    channels = Channel(ours, most=10 * INLINE), Channel(theirs, most=10 * INLINE)
+    yield channels
+    for channel in channels:
+        channel.close()
+
+
+def open_descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize("size", [1, INLINE - 1, INLINE, INLINE + 1, 10 * INLINE])
+def test_a_packet_arrives_whole_whatever_its_size(ends, size):
+    here, there = ends
+    data = os.urandom(size)
+    before = open_descriptors()
+
+    here.send(data)
+
+    assert bytes(there.receive()) == data
+    assert open_descriptors() == before
+
+
+def test_a_packet_larger_than_is_taken_is_refused_and_leaves_nothing_open(ends):
+    here, there = ends
+    before = open_descriptors()
+
+    here.send(b"x" * (10 * INLINE + 1))
+
+    with pytest.raises(ValueError, match="more than"):
+        there.receive()
+    assert open_descriptors() == before
+
+
+def test_packets_keep_their_order_and_their_borders(ends):
+    here, there = ends
+    packets = [b"a", b"b" * (INLINE + 1), b"c"]
+
+    for packet in packets:
+        here.send(packet)
+
+    assert [bytes(there.receive()) for _ in packets] == packets
+
+
+def test_descriptors_travel_along(ends):
+    here, there = ends
+    read, write = os.pipe()
+
+    here.send(b"a pipe", [write])
+    os.close(write)
+    data, fds = there.receive_fds()
+
+    assert bytes(data) == b"a pipe"
+    os.write(fds[0], b"through it")
+    assert os.read(read, 100) == b"through it"
+    assert not os.get_inheritable(fds[0])
+    for fd in (read, *fds):
+        os.close(fd)
+
+
+def test_descriptors_that_nobody_expects_are_closed(ends):
+    here, there = ends
+    before = open_descriptors()
+
+    here.send(b"and more", [0, 0, 0])
+
+    assert bytes(there.receive()) == b"and more"
+    assert open_descriptors() == before
+
+
+def test_a_closed_end_is_heard_as_nothing(ends):
+    here, there = ends
+
+    here.close()
+
+    assert there.receive() == b""
+
+
+def test_hanging_up_is_heard_though_a_copy_of_the_end_is_open(ends):
+    here, there = ends
+    copy = here.sock.dup()
+
+    here.hang_up()
+
+    assert there.receive() == b""
+    copy.close()
+
+
+def test_a_packet_that_only_looks_as_if_more_came_along_is_itself(ends):
+    here, there = ends
+
+    here.sock.send(b"\xc1")
+
+    assert bytes(there.receive()) == b"\xc1"
+
+
+def test_a_full_channel_says_so_where_it_must_not_wait(ends):
+    here, _ = ends
+    here.sock.setblocking(False)
+
+    def send_much():
+        for _ in range(10_000):
+            here.send(b"x" * 1000)
+
+    with pytest.raises(BlockingIOError):
+        send_much()
+
+
+def test_no_end_takes_the_place_of_a_standard_file():
+    kept = [os.dup(fd) for fd in range(3)]
+    try:
+        os.close(0)
+        ours, theirs = pair()
+        assert min(ours.fileno(), theirs.fileno()) > 2
+        ours.close()
+        theirs.close()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(0)
+    finally:
+        for fd, copy in enumerate(kept):
+            os.dup2(copy, fd)
+            os.close(copy)
+
+
+def test_what_travels_in_memory_cannot_be_changed_any_more(ends):
+    here, there = ends
+
+    here.send(b"x" * (INLINE + 1))
+    _, ancillary, _, _ = there.sock.recvmsg(10, socket.CMSG_SPACE(4))
+    fd = int.from_bytes(ancillary[0][2], "little")
+
+    for change in (lambda: os.write(fd, b"y"), lambda: os.ftruncate(fd, 1)):
+        with pytest.raises(PermissionError):
+            change()
+    os.close(fd)

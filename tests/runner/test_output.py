@@ -1,0 +1,75 @@
+import os
+
+import pytest
+
+from duly.runner.output import _BOUNDARY, TAIL, Reader
+
+SECRET = bytes(range(16))
+
+
+@pytest.fixture
+def pipe():
+    read, write = os.pipe2(os.O_NONBLOCK)
+    reader = Reader(read, SECRET)
+    yield reader, write
+    reader.close()
+    os.close(write)
+
+
+def boundary(key, claim):
+    return _BOUNDARY.pack(SECRET, key, claim)
+
+
+def test_what_was_printed_before_a_boundary_belongs_to_its_task(pipe):
+    reader, write = pipe
+
+    os.write(write, b"one" + boundary(1, 5) + b"two" + boundary(2, 6) + b"three")
+
+    assert reader.read() == [(b"one", (1, 5)), (b"two", (2, 6)), (b"three", None)]
+
+
+@pytest.mark.parametrize("cut", range(1, _BOUNDARY.size))
+def test_a_boundary_may_come_in_pieces(pipe, cut):
+    reader, write = pipe
+    data = b"one" + boundary(1, 5)
+
+    os.write(write, data[: 3 + cut])
+    pieces = reader.read()
+    os.write(write, data[3 + cut :])
+    pieces += reader.read()
+
+    assert b"".join(piece for piece, _ in pieces) == b"one"
+    assert pieces[-1][1] == (1, 5)
+
+
+def test_the_beginning_of_the_secret_alone_is_output_like_any_other(pipe):
+    reader, write = pipe
+
+    os.write(write, SECRET[:5])
+    first = reader.read()
+    os.write(write, b"!")
+
+    assert b"".join(piece for piece, _ in [*first, *reader.read()]) == SECRET[:5] + b"!"
+
+
+def test_no_more_than_a_bounded_piece_is_held_at_once():
+    with open("/dev/zero", "rb", buffering=0) as endless:
+        reader = Reader(os.dup(endless.fileno()), SECRET)
+        pieces = reader.read()
+        reader.close()
+
+    assert sum(len(piece) for piece, _ in pieces) <= 5 * TAIL
+
+
+def test_the_end_of_a_pipe_is_noticed(pipe):
+    reader, write = pipe
+    assert reader.read() == []
+    assert not reader.at_end
+
+    os.write(write, b"last")
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, write)
+    os.close(null)
+
+    assert reader.read() == [(b"last", None)]
+    assert reader.at_end
