@@ -23,6 +23,7 @@ class Worker:
         self._stopping = False
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
+        self._ended = threading.Event()  # after an interrupted join, Python 3.11 takes a running thread for ended
 
     def run(self) -> None:
         """Work in this thread until stopped."""
@@ -31,6 +32,7 @@ class Worker:
                 self._node.run()
             except GivenUp:
                 log.error("this node was given up; starting anew")
+                self._node.ready.set()
                 self._node = self._make_node()
                 if self._stopping:
                     return
@@ -65,10 +67,10 @@ class Worker:
             self._node.ready.wait()
         except BaseException:  # interrupted: what was begun is ended, for nobody will close it
             self.stop(hurry=True)
-            self._thread.join()
+            self._wait()
             raise
         if self._error is not None:
-            self._thread.join()
+            self._wait()
             raise self._error
 
     def _run_and_keep_error(self) -> None:
@@ -78,7 +80,13 @@ class Worker:
             self._error = error
             log.error("the worker stops: %s", error)
         finally:
+            self._ended.set()
             self._node.ready.set()
+
+    def _wait(self) -> None:
+        assert self._thread is not None
+        self._ended.wait()
+        self._thread.join()
 
     def stop(self, *, hurry: bool = False) -> None:
         """Drain; in a hurry what runs is asked to stop at once."""
@@ -90,10 +98,10 @@ class Worker:
         self.stop()
         if self._thread is not None:
             try:
-                self._thread.join()
+                self._wait()
             except BaseException:
                 self.stop(hurry=True)
-                self._thread.join()
+                self._wait()
                 raise
         if self._error is not None:
             raise self._error
