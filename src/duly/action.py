@@ -129,7 +129,9 @@ class Action(Generic[C, X, P, R]):
         `priority` is high, medium or low, `front` puts it first in that. `run_at` is a moment, `delay` a length of time
         from now. `timeout` (None: no limit) and `max_attempts` replace the action's. Raises `OptionInvalid`.
 
-        >>> handle = send.using(priority="high", delay="10m").submit(emails)
+        >>> handle = send.using(priority="high", delay="10m").submit("ann@example.com", "hello")
+        >>> handle.state
+        'scheduled'
         """
         options = with_options(
             self._options,
@@ -205,29 +207,20 @@ def spec_of(
     _refuse("argument", later, _LATER_POLICY)
     parse_action(name)
     band_of(priority)
-    if isolation in ("fresh", "shared"):
-        raise NotAvailable(f"isolation={isolation!r} is not in this release yet; 'process' is")
-    if isolation != "process":
-        raise OptionInvalid(f"bad isolation {isolation!r}: 'process'")
-    if retry is not None and not isinstance(retry, Backoff):
-        raise OptionInvalid(f"bad retry {retry!r}: a duly.Backoff")
-    if isinstance(demote_after, bool) or not isinstance(demote_after, int) or demote_after < 0:
-        raise OptionInvalid(f"bad demote_after {demote_after!r}: a number of failures, or 0 for never")
-    policy = Policy(
-        timeout=_time_limit(timeout),
-        grace=units.seconds(grace, "grace"),
-        memory=None if memory is None else units.size(memory, "memory"),
-        max_attempts=_at_least_one("max_attempts", max_attempts),
-        retry=retry or Backoff(),
-        demote_after=demote_after,
-    )
     return ActionSpec(
         name=name,
         version=_at_least_one("version", version),
         queue=check_queue(queue),
         priority=priority,
-        isolation=isolation,
-        policy=policy,
+        isolation=_isolation(isolation),
+        policy=Policy(
+            timeout=_time_limit(timeout),
+            grace=units.seconds(grace, "grace"),
+            memory=None if memory is None else units.size(memory, "memory"),
+            max_attempts=_at_least_one("max_attempts", max_attempts),
+            retry=_backoff(retry),
+            demote_after=_demote_after(demote_after),
+        ),
     )
 
 
@@ -254,6 +247,26 @@ def _refuse(what: str, given: Mapping[str, Any], later: Mapping[str, str]) -> No
         if name in later:
             raise NotAvailable(f"{name}= is not in this release yet: {later[name]}")
         raise OptionInvalid(f"there is no {what} {name!r}")
+
+
+def _isolation(value: Any) -> Isolation:
+    if value in ("fresh", "shared"):
+        raise NotAvailable(f"isolation={value!r} is not in this release yet; 'process' is")
+    if value != "process":
+        raise OptionInvalid(f"bad isolation {value!r}: 'process'")
+    return "process"
+
+
+def _backoff(value: Any) -> Backoff:
+    if value is not None and not isinstance(value, Backoff):
+        raise OptionInvalid(f"bad retry {value!r}: a duly.Backoff")
+    return value or Backoff()
+
+
+def _demote_after(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise OptionInvalid(f"bad demote_after {value!r}: a number of failures, or 0 for never")
+    return value
 
 
 def _time_limit(value: Any) -> float | None:

@@ -50,8 +50,7 @@ def exception_of(
         case "memory":
             return OutOfMemoryError(f"{prefix}ran out of memory{_memory(ending)}", peak=ending.peak, **fields)
         case "died":
-            text = f"{prefix}process unexpectedly closed with status {status(ending)}"
-            return TaskDied(text, signal=ending.signal, exit_code=ending.exit_code, **fields)
+            return TaskDied(prefix + _death(ending), signal=ending.signal, exit_code=ending.exit_code, **fields)
         case "failure":
             return TaskFailed(f"Task failed: it answered no{_value(ending.value)}", **fields)
         case _:
@@ -59,13 +58,17 @@ def exception_of(
 
 
 def status(ending: Ending) -> str:
-    """Say how a process ended: `SIGKILL`, `exit code 3`, or why it is not known."""
+    """Say how a process ended: `SIGKILL` or `exit code 3`."""
     if ending.signal is not None:
         try:
             return signals.Signals(ending.signal).name
         except ValueError:
             return f"signal {ending.signal}"
-    return ending.reason or f"exit code {ending.exit_code}"
+    return f"exit code {ending.exit_code}"
+
+
+def _death(ending: Ending) -> str:
+    return f"died: {ending.reason}" if ending.reason else f"process unexpectedly closed with status {status(ending)}"
 
 
 def _after(limit: float | None) -> str:

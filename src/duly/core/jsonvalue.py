@@ -25,6 +25,7 @@ _TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
 _TO_ARRAYS = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _REFUSALS = (TypeError, ValueError, OverflowError, RecursionError, NotImplementedError)
+_SCALARS = (bool, int, float, str)
 _TOO_DEEP = f"nested deeper than {MOST_DEPTH} levels"
 
 
@@ -108,7 +109,7 @@ def _explained(value: Any, hook: Callable[[Any], Any] | None, reason: str) -> Pa
 
 
 def _refuse_strange(value: Any) -> None:
-    found = _find_strange(value, "$", 0, lambda _: False)
+    found = _find_strange(value, "$", 0, lambda part: isinstance(part, _SCALARS))
     if found is not None:
         raise PayloadInvalid(*found)
 
@@ -135,13 +136,13 @@ def _find_strange(value: Any, path: str, depth: int, takes: Callable[[Any], bool
 
 
 def _wrong_scalar(value: Any, path: str, takes: Callable[[Any], bool]) -> tuple[str, str] | None:
-    if value is None or isinstance(value, bool | int):
+    if isinstance(value, str) and (wrong := _wrong_text(value, path)):
+        return wrong
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{value} is not a JSON number", path
+    if value is None or type(value) in _SCALARS or takes(value):
         return None
-    if isinstance(value, str):
-        return _wrong_text(value, path)
-    if isinstance(value, float):
-        return None if math.isfinite(value) else (f"{value} is not a JSON number", path)
-    return None if takes(value) else (f"a {type(value).__qualname__} is not a JSON value", path)
+    return f"a {type(value).__qualname__} is not a JSON value", path
 
 
 def _wrong_text(text: str, path: str) -> tuple[str, str] | None:

@@ -32,7 +32,7 @@ from duly.core.outcome import (
     TimedOut,
 )
 from duly.core.passport import Options
-from duly.core.task import WAITING, Cause, Change, Ending, EventEntry, Guard, Held, State, Suspicion
+from duly.core.task import ENDED, WAITING, Cause, Change, Ending, EventEntry, Guard, Held, State, Suspicion
 
 MOST_DEATHS = 3
 """A task whose process died or ran out of memory this often is quarantined."""
@@ -121,11 +121,9 @@ def hand_back(held: Held, at: int) -> Change:
 
     Under a verdict that owes nothing, the task ends by it.
     """
-    if held.verdict is None:
-        return _move(held, State.READY, [], attempt=-1, suspect=_unwatched(held))
-    if held.cleaning:
-        return _move(held, State.READY, [], cleanup=-1)
-    return _under_verdict(held, at, None, [])
+    if held.verdict is not None:
+        return _no_try_under_verdict(held, at, [])
+    return _move(held, State.READY, [], attempt=-1, suspect=_unwatched(held))
 
 
 def finish(
@@ -145,7 +143,7 @@ def finish(
     `before` are the events of this attempt that are not in the store yet; they and the outcome are one change.
     """
     if held.verdict is not None:
-        change = _finish_cleanup(held, outcome, at) if held.cleaning else _reject(held, outcome, at)
+        change = _decided_under_verdict(held, outcome, at)
     elif isinstance(outcome, Success):  # without detours: most tasks come this way
         events = [*(before or ()), ("success", at, None)]
         return Change(
@@ -195,14 +193,12 @@ def rescue(held: Held, policy: Policy, at: int, dice: float) -> Change:
     But a suspect that had begun was watched alone; it is what the node was lost with, and that counts as a death.
     """
     if held.verdict is not None:
-        if held.cleaning:
-            return _move(held, State.READY, [("rescue", at, None)], cleanup=-1)
-        return _under_verdict(held, at, None, [("rescue", at, None)])
+        return _no_try_under_verdict(held, at, [("rescue", at, None)])
     if held.suspect == Suspicion.WATCHED:
         change = _death(held, policy, "died", Ending(kind="died", reason="its node was lost"), at, dice)
-        return msgspec.structs.replace(change, suspect=int(Suspicion.SUSPECT))
+        return change if change.state in ENDED else msgspec.structs.replace(change, suspect=Suspicion.SUSPECT)
     losses = held.losses + 1
-    event = ("rescue", at, {"losses": losses})
+    event: EventEntry = ("rescue", at, {"losses": losses})
     return _move(
         held,
         State.READY,
@@ -283,33 +279,41 @@ def _fail(held: Held, cause: Cause, ending: Ending, at: int, *, deaths: int = 0)
     )
 
 
-def _reject(held: Held, outcome: Outcome, at: int) -> Change:
-    """The attempt's own answer comes too late: the verdict stands."""
-    if isinstance(outcome, Cancelled | Interrupted):
-        return _under_verdict(held, at, outcome, [])
-    return _under_verdict(held, at, outcome, [("rejected", at, {"outcome": _name(outcome)})])
+def _decided_under_verdict(held: Held, outcome: Outcome, at: int) -> Change:
+    if isinstance(outcome, Interrupted):
+        return _no_try_under_verdict(held, at, [("interrupt", at, {"why": outcome.why})])
+    if held.cleaning:
+        return _finish_cleanup(held, outcome, at)
+    if isinstance(outcome, Cancelled):
+        return _under_verdict(held, at, [], began=1)
+    return _under_verdict(held, at, [("rejected", at, {"outcome": _name(outcome)})], began=1)  # it comes too late
 
 
-def _under_verdict(held: Held, at: int, outcome: Outcome | None, events: list[EventEntry]) -> Change:
+def _no_try_under_verdict(held: Held, at: int, events: list[EventEntry]) -> Change:
+    """What was no real try is not counted, under a verdict as without."""
+    if held.cleaning:
+        return _move(held, State.READY, events, cleanup=-1)
+    return _under_verdict(held, at, events, attempt=-1)
+
+
+def _under_verdict(held: Held, at: int, events: list[EventEntry], **more: Any) -> Change:
     """End as the verdict says, or turn to what is owed."""
     if held.owed:
-        return _move(held, State.READY, events, began=1 if outcome is not None else 0)
-    verdict = State(held.verdict if held.verdict is not None else State.CANCELLED)
-    last = ("cancel" if verdict is State.CANCELLED else "fail", at, None)
-    return _move(held, verdict, [*events, last], ended_at=at, suspect=0)
+        return _move(held, State.READY, events, **more)
+    assert held.verdict is not None
+    last: EventEntry = ("cancel" if held.verdict == State.CANCELLED else "fail", at, None)
+    return _move(held, State(held.verdict), [*events, last], ended_at=at, suspect=0, **more)
 
 
 def _finish_cleanup(held: Held, outcome: Outcome, at: int) -> Change:
-    if isinstance(outcome, Interrupted):
-        return _move(held, State.READY, [("interrupt", at, {"why": outcome.why})], cleanup=-1)
-    succeeded = isinstance(outcome, Success)
-    event = ("step", at, {"cleanup": held.owed[0] if held.owed else "", "outcome": _name(outcome)})
-    if not succeeded and held.cleanup < MOST_CLEANUPS:
+    event: EventEntry = ("step", at, {"cleanup": held.owed[0] if held.owed else "", "outcome": _name(outcome)})
+    if not isinstance(outcome, Success) and held.cleanup < MOST_CLEANUPS:
         return _move(held, State.SCHEDULED, [event], run_at=at + CLEANUP_BACKOFF)
     rest = held.owed[1:]
+    owed = _encode(rest).decode()
     if rest:
-        return _move(held, State.READY, [event], cleanup=-held.cleanup, owed=_encode(rest).decode())
-    return _under_verdict(msgspec.structs.replace(held, owed=()), at, outcome, [event])
+        return _move(held, State.READY, [event], cleanup=-held.cleanup, owed=owed)
+    return _under_verdict(msgspec.structs.replace(held, owed=()), at, [event], owed=owed)
 
 
 def _cancelled_unasked(held: Held, at: int) -> Change:

@@ -35,7 +35,8 @@ class Signature:
         taken = parameters[1:] if self.takes_context else parameters
         for parameter in taken:
             if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
-                raise ActionInvalid(f"{self._name}: *{parameter.name} has no schema; give each argument a name")
+                stars = "*" if parameter.kind is inspect.Parameter.VAR_POSITIONAL else "**"
+                raise ActionInvalid(f"{self._name}: {stars}{parameter.name} has no schema; give each argument a name")
             if hints.get(parameter.name) is context:
                 raise ActionInvalid(f"{self._name}: {parameter.name}: {context.__name__} must be the first parameter")
         self._positional = [p.name for p in taken if p.kind in _POSITIONAL]

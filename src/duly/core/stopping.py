@@ -17,23 +17,22 @@ RUNGS: tuple[Rung, ...] = ("ask", "terminate", "kill")
 
 
 class Ladder(msgspec.Struct, frozen=True):
-    """One stopping under way: since when (seconds, monotonic), how long the grace is, and why."""
+    """One stopping under way: since when (seconds, monotonic), and how long the grace is."""
 
     since: float
     grace: float
-    reason: Reason
 
     def at(self, rung: Rung) -> float:
         """Return the moment of a rung.
 
-        >>> [Ladder(since=10, grace=4, reason="cancel").at(rung) for rung in RUNGS]
+        >>> [Ladder(since=10, grace=4).at(rung) for rung in RUNGS]
         [10.0, 12.0, 14.0]
         """
         return self.since + self.grace * RUNGS.index(rung) / 2
 
     def due(self, now: float) -> Rung:
         """Return the highest rung that is to be stood on now."""
-        if self.grace <= 0 or now >= self.at("kill"):
+        if now >= self.at("kill"):
             return "kill"
         return "terminate" if now >= self.at("terminate") else "ask"
 
@@ -79,7 +78,7 @@ class Stopping:
 
     def ask(self, reason: Reason, now: float, grace: float | None = None) -> None:
         """Somebody wants it stopped; the first reason stays, and a second never gives more time."""
-        wanted = Ladder(since=now, grace=self._grace if grace is None else grace, reason=reason)
+        wanted = Ladder(since=now, grace=self._grace if grace is None else grace)
         self._ladder = stronger(self._ladder, wanted)
         self.reason = self.reason or reason
 
@@ -88,7 +87,7 @@ class Stopping:
         self.peak = max(self.peak, size)
         if self._memory is not None and size > self._memory and self.reason != "memory":
             self.reason = "memory"
-            self._ladder = Ladder(since=0.0, grace=0.0, reason="memory")
+            self._ladder = Ladder(since=0.0, grace=0.0)
 
     def look(self, now: float) -> tuple[Rung | None, float]:
         """Return the rung to climb now, if it is another than before, and the moment to look again."""

@@ -123,7 +123,7 @@ class Guard(IntEnum):
     ANY = 2
 
 
-EventEntry: TypeAlias = tuple[str, int, Any]
+EventEntry: TypeAlias = tuple[EventKind, int, Any]
 """(kind, microseconds of the store's clock, JSON value or None)."""
 
 

@@ -108,14 +108,13 @@ def _microseconds(value: datetime) -> int:
     return (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def _from_text(text: str, what: str) -> datetime | date | float:
-    try:
-        return date.fromisoformat(text) if len(text) == len("2026-01-01") else datetime.fromisoformat(text)
-    except ValueError:
-        pass
-    try:
+def _from_text(text: str, what: str) -> datetime | float:
+    """Read ISO 8601 or a length; of bare numbers only eight digits are a date, though Python would take more."""
+    with suppress(ValueError):
+        if len(text) == len("20260131") or not _NUMBER.fullmatch(text):
+            return datetime.fromisoformat(text)
+    with suppress(OptionInvalid):
         return seconds(text, what)
-    except OptionInvalid:
-        raise OptionInvalid(
-            f"bad {what} {text!r}: ISO 8601 text like '2026-01-31T09:00+01:00', or a length from now like '90s', '2h'"
-        ) from None
+    raise OptionInvalid(
+        f"bad {what} {text!r}: ISO 8601 text like '2026-01-31T09:00+01:00', or a length from now like '90s', '2h'"
+    )
