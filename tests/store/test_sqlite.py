@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from duly.core import lifecycle
-from duly.core.task import State
+from duly.core.task import Held, State
 from duly.errors import StoreUnavailable
 from duly.ports import CancelAsked, Request, Want
 from duly.store.sqlite import claims
@@ -196,6 +196,30 @@ def test_after_a_failed_sync_nothing_more_is_accepted(
     on_failing_disk.close()
     on_failing_disk.open()
     assert [held.id for held in Hands(on_failing_disk).claim()] == [kept]
+
+
+SYNCED: dict[str, Callable[[Hands, Held], object]] = {
+    "a submit": lambda hands, _: hands.submit(),
+    "two submits": lambda hands, _: hands.exchange(submits=[hands.submission(), hands.submission()]),
+    "a cancel": lambda hands, held: hands.store.exchange(Request(cancels=[CancelAsked(held.id, "")])),
+    "an outcome": lambda hands, held: hands.exchange(changes=[ended(held)]),
+    "an outcome with a claim": lambda hands, held: hands.exchange(changes=[ended(held)], want=Want([hands.lane], 1)),
+    "a lane": lambda hands, _: hands.store.lanes([("default", "other:one", 1)]),
+}
+
+
+@pytest.mark.parametrize("what", SYNCED)
+def test_all_that_is_answered_for_is_brought_to_the_disk_but_for_claims(
+    on_failing_disk: SqliteStore, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    hands = Hands(on_failing_disk)
+    hands.submit()
+    hands.node = on_failing_disk.enlist("one", "", "")
+    with monkeypatch.context() as failing:
+        failing.setattr(FailingFile, "failing", True)
+        (held,) = hands.claim()
+        with pytest.raises(StoreUnavailable):
+            SYNCED[what](hands, held)
 
 
 def test_after_a_failed_sync_of_what_was_copied_nothing_more_is_accepted(

@@ -23,10 +23,10 @@ _encode = msgspec.json.encode
 _held = msgspec.json.Decoder(list[Held]).decode
 
 
-def claim(run: Callable[..., Any], node: int, want: Want) -> list[Held]:
-    """Claim suspects or others, as wanted; never both. `run` carries out a query by its name."""
+def claim(run: Callable[..., Any], node: int, want: Want, *, suspects: bool) -> list[Held]:
+    """Claim suspects, if there are any, or others, as wanted; never both. `run` carries out a query by its name."""
     lanes = _encode(want.lanes).decode()
-    for query in _CHOICES[want.suspects]:
+    for query in _CHOICES[want.suspects if suspects else "no"]:
         most = want.free + want.beyond if query == "choose" else 1
         keys, claims = run(query, lanes=lanes, most=most).fetchone() or ("[]", "[]")
         found = _held(claims)

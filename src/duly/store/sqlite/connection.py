@@ -59,27 +59,34 @@ def is_safe(version: int) -> bool:
 
 @contextmanager
 def translated(path: str) -> Iterator[None]:
-    """Turn the driver's exceptions into duly's, each with its cause and its cure."""
+    """Turn the driver's exceptions into duly's."""
     try:
         yield
-    except (apsw.BusyError, apsw.LockedError) as error:
-        raise StoreBusy(f"{path}: another process has held the write lock for more than 10 s ({error})") from error
-    except apsw.FullError as error:
-        raise StoreFull(f"{path}: no space left on the disk; make room, then it goes on ({error})") from error
-    except (apsw.ReadOnlyError, apsw.PermissionsError, apsw.AuthError) as error:
-        raise StoreReadOnly(
-            f"{path}: may not be written; check the owner and mode of the file and its folder ({error})"
-        ) from error
-    except apsw.NotADBError as error:
-        raise StoreForeign(f"{path}: is not an SQLite database") from error
-    except apsw.CorruptError as error:
-        raise StoreDamaged(
-            f"{path}: is damaged ({error}); restore a backup, or salvage it by `sqlite3 {path} .recover`"
-        ) from error
-    except (apsw.CantOpenError, apsw.IOError) as error:
-        raise StoreUnavailable(f"{path}: cannot be used; check its disk and folder ({error})") from error
     except apsw.Error as error:
-        raise StoreError(f"{path}: {type(error).__name__}: {error}") from error
+        raise duly_error(error, path) from error
+
+
+def duly_error(error: apsw.Error, path: str) -> StoreError:
+    """Return duly's own error for one of the driver's, with its cause and its cure."""
+    match error:
+        case apsw.BusyError() | apsw.LockedError():
+            return StoreBusy(f"{path}: another process has held the write lock for more than 10 s ({error})")
+        case apsw.FullError():
+            return StoreFull(f"{path}: no space left on the disk; make room, then it goes on ({error})")
+        case apsw.ReadOnlyError() | apsw.PermissionsError() | apsw.AuthError():
+            return StoreReadOnly(
+                f"{path}: may not be written; check the owner and mode of the file and its folder ({error})"
+            )
+        case apsw.NotADBError():
+            return StoreForeign(f"{path}: is not an SQLite database")
+        case apsw.CorruptError():
+            return StoreDamaged(
+                f"{path}: is damaged ({error}); restore a backup, or salvage it by `sqlite3 {path} .recover`"
+            )
+        case apsw.CantOpenError() | apsw.IOError():
+            return StoreUnavailable(f"{path}: cannot be used; check its disk and folder ({error})")
+        case _:
+            return StoreError(f"{path}: {type(error).__name__}: {error}")
 
 
 def is_failed_sync(error: BaseException) -> bool:

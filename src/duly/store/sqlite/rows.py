@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from duly.core.task import Change, Guard, State
-from duly.ports import Rejection, Submission
+from duly.ports import Rejection, Request, Submission
 
 LARGE = 64 * 1024
 """Characters of a payload from which on it is kept in a table of its own."""
@@ -65,6 +65,17 @@ class Batch:
 def text(rows: Sequence[object]) -> str:
     """Return rows as JSON text, or "" if there are none."""
     return _encode(rows).decode() if rows else ""
+
+
+def is_lone_submit(request: Request) -> bool:
+    """Whether a request is nothing but one task to be stored, and that not large."""
+    submits = request.submits
+    return (
+        len(submits) == 1
+        and request.node is None
+        and not (request.cancels or request.changes or request.rejections)
+        and len(submits[0].payload) <= LARGE
+    )
 
 
 def apart(submissions: Sequence[Submission]) -> tuple[str, dict[str, str]]:
