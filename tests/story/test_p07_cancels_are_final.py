@@ -24,7 +24,7 @@ def test_a_task_that_has_not_begun_never_does(place):
 def test_a_running_task_is_asked_and_what_it_answers_is_too_late(place):
     place.start()
     task = place.app.submit("shop:patient", place.log)
-    eventually(place.lines)
+    eventually(lambda: "start" in place.kinds(task))
     assert task.cancel("enough", wait=30) == "asked"
     assert (task.refresh().state, place.lines()[1]) == ("cancelled", "cancel")
     assert place.kinds(task) == ["init", "start", "verdict", "rejected", "cancel"]
