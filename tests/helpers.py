@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dis
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from types import FrameType
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -43,3 +46,39 @@ def marked(mark: str) -> list[int]:
         except OSError:  # gone meanwhile, or another's
             continue
     return found
+
+
+class Interrupted(BaseException):
+    pass
+
+
+SIGNALS_ARE_SEEN_AFTER = ("CALL", "RESUME", "JUMP_BACKWARD")
+
+
+def interrupted_at(place: int, write: Callable[[], object]) -> bool:
+    """Whether a write was interrupted, as by a signal's handler that raises, at this one of the places where it can."""
+    steps = 0
+    last: dict[int, str] = {}  # by the frame's id: to hold a frame would keep it
+
+    def trace(frame: FrameType, event: str, _arg: object) -> Any:
+        nonlocal steps
+        frame.f_trace_opcodes = True
+        file = frame.f_code.co_filename
+        if event == "opcode" and ("/duly/" in file or "contextlib" in file):
+            before = last.get(id(frame), "")
+            last[id(frame)] = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+            if before.startswith(SIGNALS_ARE_SEEN_AFTER):
+                steps += 1
+                if steps == place:
+                    sys.settrace(None)
+                    raise Interrupted
+        return trace
+
+    try:
+        sys.settrace(trace)
+        write()
+    except Interrupted:
+        return True
+    finally:
+        sys.settrace(None)
+    return False

@@ -61,7 +61,7 @@ class App:
         self._actions: dict[tuple[str, int], Action[..., Any, ..., Any]] = {}
         self._desk = Desk()
         self._origin = ""
-        self._pid = os.getpid()
+        self._pid = 0
         self._thread = self._make_thread()
 
     def __repr__(self) -> str:
@@ -164,12 +164,14 @@ class App:
             version=version,
             payload_json=payload_json,
             options=options,
-            origin=self._origin or self._make_origin(),
+            origin=self._made_by(),
             made_at=now // 1000,
         )
 
-    def _make_origin(self) -> str:
-        self._origin = f"{socket.gethostname()}:{os.getpid()}"
+    def _made_by(self) -> str:
+        if self._pid != os.getpid():  # the first time, or forked
+            self._pid = os.getpid()
+            self._origin = f"{socket.gethostname()}:{self._pid}"
         return self._origin
 
     def most_payload(self) -> int:
@@ -338,13 +340,9 @@ class App:
 
     # the store
     def _store(self) -> StoreThread:
-        """The store's thread; made anew in a process that was forked."""
+        """The store's thread."""
         if HERE.inside:
             raise NotAvailable(_INSIDE if HERE.task is not None else _IMPORTED)
-        if self._pid != os.getpid():
-            self._pid = os.getpid()
-            self._origin = ""
-            self._thread = self._make_thread()
         return self._thread
 
     def _make_thread(self) -> StoreThread:

@@ -166,17 +166,19 @@ class Handle(Generic[R]):
     def events(self, after: int = 0) -> Iterator[Event]:
         """Yield the task's history after a number, then what happens, until it has ended. Raises `TaskNotFound`."""
         while True:
+            seen = self._thread.changes
             row, events = ask(self._thread, self._next_events(after))
             yield from events
             after += len(events)
             if not events and row.state in ENDED:
                 return
             if not events:
-                ask(self._thread, self._desk.await_change(1.0))
+                ask(self._thread, self._desk.await_change(seen, 1.0))
 
     async def aevents(self, after: int = 0) -> AsyncIterator[Event]:
         """Like `events`, from async code."""
         while True:
+            seen = self._thread.changes
             row, events = await aask(self._thread, self._next_events(after))
             for event in events:
                 yield event
@@ -184,7 +186,7 @@ class Handle(Generic[R]):
             if not events and row.state in ENDED:
                 return
             if not events:
-                await aask(self._thread, self._desk.await_change(1.0))
+                await aask(self._thread, self._desk.await_change(seen, 1.0))
 
     def _next_events(self, after: int) -> Verb[tuple[TaskRow, list[Event]]]:
         """The task as it was before its next events were read: if it had ended, they are the last."""

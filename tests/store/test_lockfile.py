@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import struct
 import threading
 from collections.abc import Callable
 from subprocess import Popen
@@ -12,7 +14,7 @@ import pytest
 from duly.store.sqlite import lockfile
 from duly.store.sqlite.store import SqliteStore
 from duly.testing.store_hands import Hands
-from tests.helpers import eventually
+from tests.helpers import eventually, interrupted_at
 
 Start = Callable[..., "Popen[str]"]
 
@@ -106,11 +108,12 @@ def test_threads_of_one_process_pass_the_gate_one_at_a_time(path: str, store: Sq
 
     def pass_through() -> None:
         for _ in range(200):
-            assert gate.enter(30)
-            inside.append(1)
-            seen.append(len(inside))
-            inside.pop()
-            gate.leave()
+            with gate.turn:
+                assert gate.enter(30)
+                inside.append(1)
+                seen.append(len(inside))
+                inside.pop()
+                gate.leave()
 
     threads = [threading.Thread(target=pass_through) for _ in range(4)]
     for thread in threads:
@@ -119,6 +122,28 @@ def test_threads_of_one_process_pass_the_gate_one_at_a_time(path: str, store: Sq
         thread.join(30)
     lockfile.release(gate)
     assert seen == [1] * 800
+
+
+@pytest.mark.parametrize("writes", ["a submit", "an exchange"])
+def test_an_interrupt_anywhere_leaves_the_gate_and_the_store_usable(path: str, store: SqliteStore, writes: str) -> None:
+    hands = Hands(store)
+    hands.submit()
+
+    def write() -> object:
+        return hands.submit() if writes == "a submit" else store.lanes([("default", "other:one", 1)])
+
+    probe = os.open(path + "-duly", os.O_RDWR)
+    asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, lockfile.GATE, 1, 0)
+    place = 1
+    while interrupted_at(place, write):
+        answer = struct.unpack("hhqqi4x", fcntl.fcntl(probe, fcntl.F_OFD_GETLK, asked))
+        assert store._lockfile is not None
+        shut = store._lockfile.turn.locked() or answer[0] != fcntl.F_UNLCK  # type: ignore[union-attr]
+        hands.submit()
+        assert not shut, f"after an interrupt at instruction {place}"
+        place += 1
+    assert place > 20
+    os.close(probe)
 
 
 def test_a_writer_goes_on_without_its_turn_if_somebody_sits_in_the_gate(

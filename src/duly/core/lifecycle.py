@@ -152,10 +152,7 @@ def finish(
         )  # fmt: skip
     else:
         change = _decided(held, policy, outcome, at, dice, output)
-    if not before and started_at is None and info is None:
-        return change
-    events = [*(before or ()), *change.events]
-    return msgspec.structs.replace(change, count=len(events), events=events, started_at=started_at, began=1, info=info)
+    return _after(change, before, started_at, info)
 
 
 def _decided(held: Held, policy: Policy, outcome: NoSuccess, at: int, dice: float, output: str) -> Change:
@@ -187,11 +184,25 @@ def _decided(held: Held, policy: Policy, outcome: NoSuccess, at: int, dice: floa
             assert_never(outcome)
 
 
-def rescue(held: Held, policy: Policy, at: int, dice: float) -> Change:
+def rescue(
+    held: Held,
+    policy: Policy,
+    at: int,
+    dice: float,
+    *,
+    before: list[EventEntry] | None = None,
+    started_at: int | None = None,
+    info: str | None = None,
+) -> Change:
     """Decide for a task whose node is lost, with all its processes: nobody is charged.
 
     But a suspect that had begun was watched alone; it is what the node was lost with, and that counts as a death.
+    For `before` see `finish`; only a node that lost no more than its runners has any.
     """
+    return _after(_rescued(held, policy, at, dice), before, started_at, info)
+
+
+def _rescued(held: Held, policy: Policy, at: int, dice: float) -> Change:
     if held.verdict is not None:
         return _no_try_under_verdict(held, at, [("rescue", at, None)])
     if held.suspect == Suspicion.WATCHED:
@@ -210,6 +221,14 @@ def rescue(held: Held, policy: Policy, at: int, dice: float) -> Change:
 
 
 # how it is decided -------------------------------------------------------------------------------------------------
+
+
+def _after(change: Change, before: list[EventEntry] | None, started_at: int | None, info: str | None) -> Change:
+    """Put before a change what was told and is not in the store yet."""
+    if not before and started_at is None and info is None:
+        return change
+    events = [*(before or ()), *change.events]
+    return msgspec.structs.replace(change, count=len(events), events=events, started_at=started_at, began=1, info=info)
 
 
 def _move(held: Held, state: State, events: list[EventEntry], *, ended_at: int | None = None, **more: Any) -> Change:

@@ -28,8 +28,9 @@ class Ended(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """Wait until anything has changed; answered with whether it has within so many seconds."""
+    """Wait until the thread's `changes` is another; answered with whether it was within so many seconds."""
 
+    since: int
     timeout: float | None
 
 
@@ -42,13 +43,17 @@ def ask(thread: StoreThread, verb: Verb[T]) -> T:
     try:
         asked = next(verb)
         while True:
-            answer = _Answer()
-            give_up = _post(thread, asked, answer.done)
+            answer, give_up = _Answer(), None
             try:
+                give_up = _post(thread, asked, answer.done, thread.do)
                 result = answer.wait(_timeout(asked))
             except Exception as error:  # noqa: BLE001 - it is the verb's to deal with
                 asked = verb.throw(error)
                 continue
+            except BaseException:  # interrupted: nobody waits any more
+                if give_up is not None:
+                    give_up()
+                raise
             if result is _NOT_YET and give_up is not None:
                 give_up()
             asked = verb.send(result is not _NOT_YET if give_up is not None else result)
@@ -68,8 +73,9 @@ async def aask(thread: StoreThread, verb: Verb[T]) -> T:
         asked = next(verb)
         while True:
             future: asyncio.Future[Any] = loop.create_future()
-            give_up = _post(thread, asked, _deliverer(loop, future))
+            give_up = None
             try:
+                give_up = _post(thread, asked, _deliverer(loop, future), thread.post)
                 async with asyncio.timeout(_timeout(asked)):
                     result = await future
             except TimeoutError:
@@ -88,12 +94,14 @@ async def aask(thread: StoreThread, verb: Verb[T]) -> T:
         verb.close()
 
 
-def _post(thread: StoreThread, asked: Asked, done: Done) -> Callable[[], None] | None:
+def _post(
+    thread: StoreThread, asked: Asked, done: Done, post: Callable[[Request | Callable[[Store], Any], Done], None]
+) -> Callable[[], None] | None:
     if isinstance(asked, Ended):
         return thread.when_ended(asked.task_id, done)
     if isinstance(asked, Changed):
-        return thread.when_changed(done)
-    thread.post(asked, done)
+        return thread.when_changed(asked.since, done)
+    post(asked, done)
     return None
 
 

@@ -197,6 +197,14 @@ def change_of(attempt: Attempt, outcome: Outcome, at: int, dice: float) -> Chang
     )
 
 
+def loss_of(attempt: Attempt, at: int, dice: float) -> Change:
+    """What becomes of the task, now that its runner was lost with all others."""
+    events, attempt.events = attempt.events, []
+    started_at, info = attempt.started_at, attempt.info
+    attempt.started_at = attempt.info = None
+    return lifecycle.rescue(attempt.held, attempt.policy, at, dice, before=events, started_at=started_at, info=info)
+
+
 def note_of(attempt: Attempt, *, cleared: bool = False) -> Change:
     """What it has told so far and the store does not have yet."""
     events, attempt.events = attempt.events, []

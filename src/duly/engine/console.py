@@ -34,16 +34,15 @@ class Console:
 
     def _write(self, data: bytes) -> None:
         assert self._fd is not None
-        if self._lost:
-            data = f"[duly] {self._lost:,} bytes of output were left out\n".encode() + data
-        view = memoryview(data)
+        told = f"[duly] {self._lost:,} bytes of output were left out\n".encode() if self._lost else b""
+        view = memoryview(told + data)
         while view and self._ready():
             try:
                 written = os.write(self._fd, view[:ATOMIC])
             except OSError:
                 break
             view = view[written:]
-        self._lost = len(view)
+        self._lost = len(view) if len(view) <= len(data) else self._lost + len(data)
 
     def _ready(self) -> bool:
         assert self._fd is not None

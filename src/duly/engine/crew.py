@@ -20,7 +20,8 @@ MOST_BACKOFF = 30.0
 class Member:
     """One runner, and what it has been handed and not answered: by key, in order.
 
-    `overrun`: what it runs is not short. `held_back`: what it runs is being stopped, nothing else may be begun there.
+    `overrun`: what it runs is not short, others would wait for it. `held_back`: what it runs is being stopped, others
+    could be hit instead.
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -40,7 +41,7 @@ class Member:
     @property
     def takes(self) -> bool:
         """Whether it may be handed anything at all."""
-        return self.ready and not self.retiring and not self.held_back
+        return self.ready and not (self.retiring or self.overrun or self.held_back)
 
     def fits(self, seconds: float | None, most: int) -> bool:
         """Whether one more of this run time may be handed to it."""
@@ -94,6 +95,10 @@ class Crew:
         """Those that may be handed work, the least busy first."""
         return sorted((member for member in self._members.values() if member.takes), key=_busy)
 
+    def move(self, pool: Pool) -> None:
+        """From now on runners are another pool's; those of the last one have ended."""
+        self._pool = pool
+
     def fill(self, now: float) -> None:
         """Ask for as many runners as are missing, unless the machine refused some a moment ago."""
         if self.retry_at is not None and now < self.retry_at:
@@ -122,7 +127,7 @@ class Crew:
         if runner is not None:
             self._members.pop(runner.number, None)
             runner.close()
-        self._backoff = min(MOST_BACKOFF, max(LEAST_BACKOFF, self._backoff * 2))
+        self._backoff = longer(self._backoff)
         self.retry_at = now + self._backoff
         log.warning("no runner could be started (%s); trying again in %.1f s", reason, self._backoff)
 
@@ -149,6 +154,11 @@ class Crew:
         """A runner is gone."""
         runner.close()
         return self._members.pop(runner.number, None)
+
+
+def longer(backoff: float) -> float:
+    """Return the seconds to wait after one more refusal in a row."""
+    return min(MOST_BACKOFF, max(LEAST_BACKOFF, backoff * 2))
 
 
 def _busy(member: Member) -> int:

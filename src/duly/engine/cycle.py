@@ -15,7 +15,7 @@ import msgspec
 from duly.core import lifecycle
 from duly.core.outcome import Outcome
 from duly.core.task import Change, State
-from duly.engine.attempt import Attempt, change_of, note_of
+from duly.engine.attempt import Attempt, change_of, loss_of, note_of
 from duly.ports import Miss, Rejection, Reply, Request, Want
 
 
@@ -60,6 +60,10 @@ class Cycle:
     def finish(self, attempt: Attempt, outcome: Outcome) -> None:
         """An attempt came to its outcome."""
         self.decide(attempt, change_of(attempt, outcome, self._now(), self._dice.random()), outcome)
+
+    def lose(self, attempt: Attempt) -> None:
+        """An attempt was lost with all that ran beside it."""
+        self.decide(attempt, loss_of(attempt, self._now(), self._dice.random()))
 
     def decide(self, attempt: Attempt, change: Change, outcome: Outcome | None = None) -> None:
         """What becomes of an attempt's task is decided."""

@@ -81,9 +81,9 @@ class Desk:
         update: Any = yield lambda store: store.last_update(task_id)
         return None if update is None else msgspec.json.decode(update).get("data")
 
-    def await_change(self, timeout: float | None) -> Verb[bool]:
-        """Wait until anything in the store has changed; whether it did in time."""
-        changed: bool = yield Changed(timeout)
+    def await_change(self, since: int, timeout: float | None) -> Verb[bool]:
+        """Wait until the store has changed since the thread counted so many changes; whether it did in time."""
+        changed: bool = yield Changed(since, timeout)
         return changed
 
     # waiting

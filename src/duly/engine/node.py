@@ -20,12 +20,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from duly.core.estimate import HAND_MOST, HAND_SECONDS
-from duly.core.lifecycle import rescue as rescued
 from duly.core.task import Held
 from duly.engine.asking import ask
 from duly.engine.attempt import Attempt, began, outcome_of_answer, outcome_of_end, policy_of, said
 from duly.engine.console import Console
-from duly.engine.crew import Crew, Member
+from duly.engine.crew import Crew, Member, longer
 from duly.engine.cycle import Cycle
 from duly.engine.rescue import rescue
 from duly.engine.roster import Roster
@@ -34,7 +33,7 @@ from duly.engine.suspects import Suspects
 from duly.engine.ticker import Ticker
 from duly.engine.waker import Waker
 from duly.engine.window import Window
-from duly.errors import HandlerUnavailable, StoreBusy, StoreFull
+from duly.errors import HandlerUnavailable, RunnerUnavailable, StoreBusy, StoreFull
 from duly.ports import (
     Bell,
     Born,
@@ -46,6 +45,7 @@ from duly.ports import (
     Prepared,
     Printed,
     Reply,
+    Runner,
     RunnerEvent,
     Suspected,
     Told,
@@ -120,6 +120,7 @@ class Node:
         self._handed_at_poll = 0
         self._draining: float | None = None
         self._prepared = False
+        self._backoff = 0.0
         self._rescuing: set[int] = set()
         self.ready = threading.Event()
 
@@ -146,34 +147,47 @@ class Node:
             self._thread.post(lambda store: store.abandon(self._number), _ignore)
             raise
         finally:
-            self._pool.close()
-            self._bell.close()
-            self._waker.close()
-            self._epoll.close()
+            self.close()
+
+    def close(self) -> None:
+        """Let go of everything; `run` does, this is for a node that is not run."""
+        self._pool.close()
+        self._bell.close()
+        self._waker.close()
+        self._epoll.close()
 
     def _begin(self) -> None:
         thread, label = self._thread, self._settings.label
         self._number = ask(thread, _call(lambda store: store.enlist(self.name, self._bell.address, label)))
         self._cycle = Cycle(self._number, self._store_now, self._let_go)
-        for dead in ask(thread, _call(lambda store: store.dead())):
-            self._rescue(dead)
         self._roster.set_lanes(ask(thread, _call(lambda store: store.lanes(self._roster.declared()))))
+        for dead in ask(thread, _call(lambda store: store.dead())):  # by the policies of their lanes
+            self._rescue(dead)
         self._start_pool(preload=True)
         self._epoll.register(self._bell, select.EPOLLIN)
         self._epoll.register(self._waker, select.EPOLLIN)
         self._ticker.set("poll", time.monotonic() + self._settings.poll)
 
     def _start_pool(self, *, preload: bool) -> None:
-        self._pool.start(Setup(targets=self._roster.targets, preload=preload, most_bytes=self._settings.most_bytes))
         self._epoll.register(self._pool, select.EPOLLIN)
+        self._pool.start(Setup(targets=self._roster.targets, preload=preload, most_bytes=self._settings.most_bytes))
 
     def _restart_pool(self, *, preload: bool) -> None:
+        """Import anew in another process, or later where the machine refuses one."""
         self._epoll.unregister(self._pool)
         self._pool.close()
         self._pool = self._make_pool(self.name)
-        self._crew = Crew(self._pool, self._settings.concurrency, self._settings.hand_most)
-        self._suspects = Suspects(self._crew)
-        self._start_pool(preload=preload)
+        self._crew.move(self._pool)
+        try:
+            self._start_pool(preload=preload)
+        except RunnerUnavailable as error:
+            log.warning("%s", error)
+            self._restart_later()
+
+    def _restart_later(self) -> None:
+        """At once after the first loss; whose import ends its process would have it started all day."""
+        self._ticker.set("pool", time.monotonic() + self._backoff)
+        self._backoff = longer(self._backoff)
 
     def _over(self) -> bool:
         if self._draining is None or self._cycle.under_way or self._cycle.anything() or len(self._window):
@@ -211,6 +225,8 @@ class Node:
                 self._look = True
             case "spawn":
                 self._fill(now)
+            case "pool":
+                self._restart_pool(preload=True)
             case "drain":
                 self._stop_all("drain", now)
             case "suspect":
@@ -226,23 +242,23 @@ class Node:
 
     def _exchange(self) -> None:
         """Begin the next exchange, if none is under way and there is something to say or to look for."""
-        if self._cycle.under_way or not self._prepared:
+        if self._cycle.under_way:
             return
         room = self._room()
-        if not (self._look or self._cycle.anything() or (self._more and room)):
+        looks = self._prepared and (self._look or (self._more and room))
+        if not (looks or self._cycle.anything()):
             return
-        self._look, self._more = False, not room  # what is not asked for may be there when there is room
+        self._look, self._more = not self._prepared, not room  # what is not asked for may be there when there is room
         self._send(self._cycle.request(self._want(room)))
 
     def _room(self) -> int:
         if self._draining is not None or self._suspects.alone:
             return 0
         taking = self._crew.taking()
-        active = sum(1 for member in taking if not member.overrun)
-        return self._window.room(active, sum(1 for member in taking if not member.handed))
+        return self._window.room(len(taking), sum(1 for member in taking if not member.handed))
 
     def _want(self, room: int) -> Want | None:
-        if self._draining is not None or self._suspects.alone:
+        if self._draining is not None or self._suspects.alone or not self._prepared:
             return None
         self._turns += 1
         idle = not len(self._window) and any(not member.handed for member in self._crew.taking())
@@ -255,7 +271,8 @@ class Node:
             at = time.monotonic_ns() // 1000
             self._tell(lambda: self._answered(reply, error, at))
 
-        self._thread.post(request, done)
+        # Who has nothing to watch can wait for the commit, and is back sooner by two changes of threads.
+        (self._thread.post if any(member.handed for member in self._crew) else self._thread.do)(request, done)
 
     def _answered(self, reply: Reply | None, error: BaseException | None, at: int) -> None:
         if isinstance(error, StoreBusy | StoreFull):
@@ -270,7 +287,9 @@ class Node:
         self._offset = reply.now - at
         self._cycle.answered(reply)
         now = time.monotonic()
-        self._suspects.noted(now)
+        watched = self._suspects.noted(now)
+        if watched is not None:
+            self._ticker.set(watched, now)
         if self._suspects.until is not None:
             self._ticker.set("suspect", self._suspects.until)
         for held in reply.claims:
@@ -279,7 +298,8 @@ class Node:
         for asked in reply.asked:
             self._cancel(asked.key, asked.claim, asked.verdict, now)
         if reply.next is not None:
-            self._ticker.set("due", now + max(0, reply.next.at - reply.now) / 1e6)
+            wait = max(0, reply.next.at - reply.now) / 1e6
+            self._ticker.set("due", now + min(wait, self._settings.poll))  # clocks are set, and machines sleep
         else:
             self._ticker.clear("due")
         if reply.lanes_version != self._roster.version:
@@ -299,15 +319,16 @@ class Node:
         place = self._roster.place(held.lane)
         policy = policy_of(self._roster.policy(held.lane), held.options)
         attempt = Attempt(held, place, policy, self._window.time_of(held.lane))
-        if held.suspect:
-            self._suspects.take(attempt)
-        elif self._draining is not None:
+        if self._draining is not None or not self._roster.usable(place):
             self._cycle.hand_back(attempt)
+        elif held.suspect:
+            self._suspects.take(attempt)
         else:
             self._window.put(attempt)
 
     def _let_go(self, attempt: Attempt) -> None:
         """An attempt is another's by now: what still runs here of it is in vain."""
+        self._suspects.ended(attempt)
         for member in self._crew:
             if member.remove(attempt.held.key, attempt.held.claim) is not None:
                 member.runner.climb("kill", attempt.held.key, attempt.held.claim, "")
@@ -376,10 +397,14 @@ class Node:
         for problem in problems:
             log.error("%s cannot be served: %s", self._roster.title(problem.target), _told_error(problem.error))
             self._roster.lose(problem.target)
+        if problems:
+            for attempt in self._window.take_all():
+                self._return(attempt)
         if threads:
             log.warning("importing %s starts threads: each runner imports it by itself, which is slower", threads[0])
             self._restart_pool(preload=False)
-        self._prepared = True
+            return
+        self._prepared, self._backoff = True, 0.0
         self._fill(time.monotonic())
         self.ready.set()
 
@@ -394,6 +419,7 @@ class Node:
         if member is None:
             return
         now = self._store_now()
+        done = False
         for message in event.messages:
             if not isinstance(message, Done):
                 attempt = member.handed.get(message.key)
@@ -402,13 +428,15 @@ class Node:
                     said(attempt, message, now)
                     self._cycle.note(attempt)
                 continue
+            done = True
             attempt = member.remove(message.key, message.claim)
             if attempt is not None:
                 self._answer(attempt, message, now)
             if message.retire or (attempt is not None and _timed_out(attempt)):
                 self._retire(member)
-        member.overrun = member.held_back = False
-        self._refill(member)
+        if done:
+            member.overrun = member.held_back = False
+            self._refill(member)
 
     def _answer(self, attempt: Attempt, done: Done, now: int) -> None:
         self._window.observe(attempt, done.nanoseconds / 1e9)
@@ -430,9 +458,15 @@ class Node:
             label = f"{self._roster.title(attempt.target)} {attempt.held.id}"
         self._console.show(runner, label, data, last=owner is not None)
 
+    def _print_rest(self, runner: Runner) -> None:
+        """A runner is gone: its line will not be finished."""
+        running = runner.running()
+        self._printed(runner.number, running, b"", (0, 0) if running is None else running[:2])
+
     def _ended(self, event: Ended) -> None:
         """A runner is gone: whom it was running is charged, the others have not begun."""
         running = event.runner.running()
+        self._print_rest(event.runner)
         member = self._crew.ended(event.runner)
         self._ticker.clear(member) if member is not None else None
         if member is not None:
@@ -447,23 +481,32 @@ class Node:
 
     def _lost(self) -> None:
         """The process that forks runners is gone, and they with it: as if the node was, but for what has not begun."""
+        if not self.ready.is_set():
+            raise HandlerUnavailable("the process that imports the handlers ended while it did so")
         log.error("the process that starts runners ended; starting another")
         for member in self._crew:
             running = member.runner.running()
+            self._print_rest(member.runner)
             self._ticker.clear(member)
             for key, attempt in member.handed.items():
                 if running is not None and running[:2] == (key, attempt.held.claim):
-                    self._cycle.decide(attempt, rescued(attempt.held, attempt.policy, self._store_now(), 0.5))
+                    self._notice(attempt, running[2] / 1e9)
+                    self._cycle.lose(attempt)
+                    self._suspects.ended(attempt)
                 else:
                     self._return(attempt)
             self._crew.ended(member.runner)
+        suspect = self._suspects.give_up()
+        if suspect is not None:
+            self._cycle.hand_back(suspect)
         self._prepared = False
-        self._restart_pool(preload=True)
+        self._restart_later()
 
     def _return(self, attempt: Attempt) -> None:
         """An attempt that has not begun waits again, or goes back if it is not to be begun here."""
         self._suspects.ended(attempt)
-        if attempt.held.verdict is not None or self._draining is not None or attempt.held.suspect:
+        held, usable = attempt.held, self._roster.usable(attempt.target)
+        if held.verdict is not None or held.suspect or self._draining is not None or not usable:
             self._cycle.hand_back(attempt)
         else:
             self._window.put(attempt)
@@ -517,6 +560,8 @@ class Node:
         for member in self._crew:
             if len(member.handed) > 1:
                 self._take_back(member)
+        if self._cycle.under_way:  # the answer that tells of its note must be the next one
+            return
         attempt = self._suspects.to_note()
         if attempt is not None:
             began(attempt, now, self._store_now())
@@ -544,7 +589,8 @@ class Node:
         rung, again = stopping.look(now)
         if rung is not None:
             self._stop_alone(member, attempt)
-            member.runner.climb(rung, attempt.held.key, attempt.held.claim, stopping.reason or "")
+            if member.runner.running() == running:  # else it has just ended, and what it is at now is not meant
+                member.runner.climb(rung, attempt.held.key, attempt.held.claim, stopping.reason or "")
         if now - since >= OVERRUN_SECONDS:
             member.overrun = True
             self._take_back(member)
@@ -573,7 +619,7 @@ class Node:
     # stopping
     def _cancel(self, key: int, claim: int, verdict: int, now: float) -> None:
         """A task that this node holds is to end otherwise."""
-        attempt = self._window.remove(key)
+        attempt = self._window.remove(key) or self._suspects.give_up(key)
         if attempt is not None:
             attempt.held = msgspec.structs.replace(attempt.held, verdict=verdict)
             self._cycle.hand_back(attempt)
@@ -601,7 +647,7 @@ class Node:
         running = sum(bool(member.handed) for member in self._crew)
         log.info("told to stop: %d running, given %g s to end", running, seconds)
         self._draining = now + seconds
-        self._ticker.set("drain", self._draining)
+        self._ticker.soonest("drain", self._draining)
         for attempt in self._window.take_all():
             self._cycle.hand_back(attempt)
         suspect = self._suspects.give_up()

@@ -41,10 +41,14 @@ class Roster:
         """A target cannot be used: its lanes are not asked for any more."""
         self._unusable.add(place)
 
+    def usable(self, place: int) -> bool:
+        """Whether a target can be used."""
+        return place not in self._unusable
+
     @property
     def lanes(self) -> list[int]:
         """The lanes to claim from."""
-        return [lane for lane, place in self._lanes.items() if place not in self._unusable]
+        return [lane for lane, place in self._lanes.items() if self.usable(place)]
 
     def place(self, lane: int) -> int:
         """Which action a lane is of."""

@@ -1,17 +1,19 @@
-"""The one thread that uses an App's store.
+"""Whose turn it is to use an App's store, and the thread that uses it for all others.
 
-Callers put jobs into its queue and are told when they are done, after the commit. What gathered while the last commit
-was under way becomes one transaction: batches form by themselves, no timer adds delay. (A caller's own thread must
-not carry other people's commits: a Ctrl-C in it would strand them.)
+Callers put jobs into a queue and are told when they are done, after the commit. What gathered while the last commit
+was under way becomes one transaction: batches form by themselves, no timer adds delay. A caller that finds the store
+free does its own job itself, which spares it two changes of threads; never other people's: a Ctrl-C would strand them.
 """
 
 from __future__ import annotations
 
+import os
 import select
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 from duly.engine.waker import Waker
@@ -19,57 +21,101 @@ from duly.errors import StoreError, StoreUnavailable
 from duly.ports import Bell, Reply, Request, Store
 
 Done: TypeAlias = Callable[[Any, BaseException | None], None]
-"""Called in the store's thread with the result or the error; must be quick and not raise."""
+"""Called with the result or the error in whichever thread did the job; must be quick and not raise."""
 
+CLOSED = "this App was closed"
 CHANGE_SECONDS = 0.02
 """How often the store is asked for changes while somebody waits for one and no bell may ring."""
 
 
 class StoreThread:
-    """A store and its thread; begun at the first job, ended by `close`."""
+    """A store and its thread; begun at the first job, ended by `close`. A forked process has a thread of its own.
+
+    `changes` counts the changes that were noticed: own writes, rings, and others' writes while somebody waits.
+    """
 
     def __init__(self, make_store: Callable[[], Store], make_bell: Callable[[], Bell], poll: float) -> None:
         self._make_store = make_store
         self._make_bell = make_bell
         self._poll = poll
+        self._closed = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
         self._jobs: deque[tuple[Request | Callable[[Store], Any], Done]] = deque()
         self._ending: dict[str, list[Done]] = {}
         self._changing: list[Done] = []
         self._lock = threading.Lock()
-        self._waker = Waker()
+        self._using = threading.Lock()
+        self._busy = False  # a hint alone: whoever is wrong about it waits, or is told a little later
+        self._store: Store | None = None
+        self._waker: Waker
         self._thread: threading.Thread | None = None
-        self._closed = False
         self._version = -1
+        self.changes = 0
         self.address = ""
 
     # callers
     def open(self) -> None:
         """Open the store, once; raises what that raises."""
+        if self._pid != os.getpid():  # forked: neither the thread nor its right to the connection came along
+            self._begin()
         with self._lock:
-            if self._closed:
-                raise StoreUnavailable("this App was closed")
-            if self._thread is not None:
-                return
-            opened: deque[BaseException | None] = deque()
-            ready = threading.Event()
-            thread = threading.Thread(target=self._run, args=(opened, ready), name="duly-store", daemon=True)
-            thread.start()
-            ready.wait()
-            error = opened.pop()
-            if error is not None:
-                thread.join()
-                raise error
-            self._thread = thread
+            self._open()
+
+    def _open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable(CLOSED)
+        if self._thread is not None:
+            return
+        self._waker = Waker()
+        opened: deque[BaseException | None] = deque()
+        ready = threading.Event()
+        thread = threading.Thread(target=self._run, args=(opened, ready), name="duly-store", daemon=True)
+        thread.start()
+        ready.wait()
+        error = opened.pop()
+        if error is not None:
+            thread.join()
+            self._waker.close()
+            raise error
+        self._thread = thread
 
     def post(self, job: Request | Callable[[Store], Any], done: Done) -> None:
         """Have a request exchanged or a function called with the store; `done` is told."""
-        self.open()
-        self._jobs.append((job, done))
+        if self._pid != os.getpid():
+            self._begin()
+        with self._lock:  # what is posted before a close is done by it
+            self._open()
+            self._jobs.append((job, done))
         self._waker.wake()
+
+    def do(self, job: Request | Callable[[Store], Any], done: Done) -> None:
+        """The same in the caller's thread if the store is free, and then `done` was told on return."""
+        self.open()
+        if self._busy or self._jobs:
+            self.post(job, done)
+            return
+        with self._using:
+            if self._store is None:
+                raise StoreUnavailable(CLOSED)
+            self._busy = True
+            try:
+                self._carry_out(self._store, job, done)
+            finally:
+                self._busy = False
+        if self._ending or self._changing:
+            self._waker.wake()  # somebody may have waited for this
 
     def when_ended(self, task_id: str, done: Done) -> Callable[[], None]:
         """Tell `done` once this task has ended, unless what is returned is called before."""
-        self.post(lambda _: self._ending.setdefault(task_id, []).append(done), _ignore)
+
+        def wait(store: Store) -> None:
+            if store.ended([task_id]):
+                done(None, None)
+            else:
+                self._ending.setdefault(task_id, []).append(done)
 
         def forget(_: Store) -> None:
             waiting = self._ending.get(task_id, [])
@@ -78,21 +124,29 @@ class StoreThread:
             if not waiting:
                 self._ending.pop(task_id, None)
 
-        return lambda: self.post(forget, _ignore)
+        self.post(wait, lambda _, error: done(None, error) if error is not None else None)
+        return lambda: self._post_if_open(forget)
 
-    def when_changed(self, done: Done) -> Callable[[], None]:
-        """Tell `done` once anything in the store has changed, unless what is returned is called before."""
-        self.post(lambda _: self._changing.append(done), _ignore)
-        return lambda: self.post(lambda _: self._changing.remove(done) if done in self._changing else None, _ignore)
+    def when_changed(self, since: int, done: Done) -> Callable[[], None]:
+        """Tell `done` once `changes` is not `since`, unless what is returned is called before."""
+        self.post(lambda _: self._changing.append(done) if self.changes == since else done(None, None), _ignore)
+        return lambda: self._post_if_open(lambda _: self._changing.remove(done) if done in self._changing else None)
+
+    def _post_if_open(self, job: Callable[[Store], Any]) -> None:
+        with suppress(StoreUnavailable):
+            self.post(job, _ignore)
 
     def close(self) -> None:
         """Finish what was posted, close the store and end the thread; safe to call twice."""
+        if self._pid != os.getpid():
+            self._begin()
         with self._lock:
             self._closed = True
             thread, self._thread = self._thread, None
         if thread is not None:
             self._waker.wake()
             thread.join()
+            self._waker.close()
 
     # the thread
     def _run(self, opened: deque[BaseException | None], ready: threading.Event) -> None:
@@ -105,44 +159,57 @@ class StoreThread:
             opened.append(error)
             ready.set()
             return
+        self._store = store
         opened.append(None)
         ready.set()
         try:
             self._loop(store, bell)
         finally:
             bell.close()
-            store.close()
+            with self._using:
+                self._store = None
+                store.close()
+            self._fail_waiting(StoreUnavailable(CLOSED))
 
     def _loop(self, store: Store, bell: Bell) -> None:
         poll = select.poll()
         poll.register(self._waker, select.POLLIN)
         poll.register(bell, select.POLLIN)
         look_at = 0.0
+        told = 0
         while True:
+            if not (self._ending or self._changing):
+                told = self.changes
             wait = self._poll if not (self._ending or self._changing) else max(0.0, look_at - time.monotonic())
             ready = {fd for fd, _ in poll.poll(wait * 1000)} if not self._jobs else {self._waker.fileno()}
             self._waker.clear()
             rung = bell.fileno() in ready
             if rung:
                 bell.silence()
-            wrote = self._work(store)
+            with self._using:
+                self._busy = True
+                self._work(store)
+                self.changes += rung
+                if self._ending or self._changing:
+                    if time.monotonic() >= look_at:
+                        self._look(store)
+                        look_at = time.monotonic() + CHANGE_SECONDS
+                    if self.changes != told:
+                        told = self.changes
+                        self._tell_waiting(store)
+                self._busy = False
             if self._closed and not self._jobs:
                 return
-            if self._ending or self._changing:
-                now = time.monotonic()
-                if wrote or rung or now >= look_at:
-                    self._tell_waiting(store, sure=wrote or rung)
-                    look_at = now + CHANGE_SECONDS
 
-    def _work(self, store: Store) -> bool:
-        """Do all jobs there are, requests together in one transaction; whether any were written."""
+    def _work(self, store: Store) -> None:
+        """Do all jobs there are, requests together in one transaction."""
         requests: list[tuple[Request, Done]] = []
         calls: list[tuple[Callable[[Store], Any], Done]] = []
         while self._jobs:
             job, done = self._jobs.popleft()
             if isinstance(job, Request):
-                if job.node is not None and any(request.node is not None for request, _ in requests):
-                    self._exchange(store, requests)  # two nodes of one App: a transaction each
+                if _holds(job) and any(_holds(request) for request, _ in requests):
+                    self._exchange(store, requests)  # two holders: a transaction each
                     requests = []
                 requests.append((job, done))
             else:
@@ -150,8 +217,18 @@ class StoreThread:
         if requests:
             self._exchange(store, requests)
         for call, done in calls:
-            _answer(lambda call=call: call(store), done)  # type: ignore[misc]
-        return bool(requests or calls)
+            self._carry_out(store, call, done)
+
+    def _carry_out(self, store: Store, job: Request | Callable[[Store], Any], done: Done) -> None:
+        if isinstance(job, Request):
+            self._exchange(store, [(job, done)])
+            return
+        try:
+            result = job(store)
+        except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
+            done(None, error)
+        else:
+            done(result, None)
 
     def _exchange(self, store: Store, requests: list[tuple[Request, Done]]) -> None:
         reply: Reply | None = None
@@ -160,6 +237,11 @@ class StoreThread:
             reply = store.exchange(merged([request for request, _ in requests]))
         except BaseException as raised:  # noqa: BLE001 - it is raised where it was asked for
             error = raised
+        self.changes += 1
+        if error is not None and not isinstance(error, StoreError) and len(requests) > 1:
+            for request, done in requests:  # the fault of what one of them asked for
+                self._exchange(store, [(request, done)])
+            return
         if reply is not None and not reply.done:  # the node's fault alone: nothing was done of what others asked
             others = [(request, done) for request, done in requests if request.node is None]
             requests = [(request, done) for request, done in requests if request.node is not None]
@@ -168,12 +250,18 @@ class StoreThread:
         for _, done in requests:
             done(reply, error)
 
-    def _tell_waiting(self, store: Store, *, sure: bool) -> None:
+    def _look(self, store: Store) -> None:
+        """Notice what others have written."""
         try:
             version = store.version()
-            if version == self._version and not sure:
-                return
-            self._version = version
+        except StoreError as error:
+            self._fail_waiting(error)
+            return
+        self.changes += version != self._version
+        self._version = version
+
+    def _tell_waiting(self, store: Store) -> None:
+        try:
             changing, self._changing = self._changing, []
             for done in changing:
                 done(None, None)
@@ -181,39 +269,38 @@ class StoreThread:
                 for done in self._ending.pop(task_id):
                     done(None, None)
         except StoreError as error:
-            waiting = [*self._changing, *(done for group in self._ending.values() for done in group)]
-            self._changing = []
-            self._ending = {}
-            for done in waiting:
-                done(None, error)
+            self._fail_waiting(error)
+
+    def _fail_waiting(self, error: StoreError) -> None:
+        waiting = [*self._changing, *(done for group in self._ending.values() for done in group)]
+        self._changing = []
+        self._ending = {}
+        for done in waiting:
+            done(None, error)
+
+
+def _holds(request: Request) -> bool:
+    """Whether it speaks for a holder of claims: a node, or who rescues one. The answer tells what missed of it."""
+    return request.node is not None or bool(request.changes)
 
 
 def merged(requests: list[Request]) -> Request:
-    """Put requests, of which at most one is a node's, into one."""
+    """Put requests, of which at most one is a holder's, into one."""
     if len(requests) == 1:
         return requests[0]
-    node = next((request for request in requests if request.node is not None), Request())
+    holder = next((request for request in requests if _holds(request)), Request())
     submits = {submission.id: submission for request in requests for submission in request.submits}
     cancels = {cancel.id: cancel for request in reversed(requests) for cancel in request.cancels}
     return Request(
-        node=node.node,
-        number=node.number,
-        changes=[change for request in requests for change in request.changes],
-        rejections=node.rejections,
-        want=node.want,
-        ring=node.ring,
+        node=holder.node,
+        number=holder.number,
+        changes=holder.changes,
+        rejections=holder.rejections,
+        want=holder.want,
+        ring=holder.ring,
         submits=list(submits.values()),
         cancels=list(cancels.values()),
     )
-
-
-def _answer(make: Callable[[], Any], done: Done) -> None:
-    try:
-        result = make()
-    except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
-        done(None, error)
-    else:
-        done(result, None)
 
 
 def _ignore(_result: Any, _error: BaseException | None) -> None:

@@ -5,6 +5,9 @@ For its first 30 s nothing else is begun here, so that if the node is lost once 
 
 from __future__ import annotations
 
+import msgspec
+
+from duly.core.task import Suspicion
 from duly.engine.attempt import Attempt
 from duly.engine.crew import Crew, Member
 
@@ -49,15 +52,17 @@ class Suspects:
             self._crew.retire(idle[0])
         return None
 
-    def noted(self, now: float) -> None:
-        """Its start is committed: hand it over."""
+    def noted(self, now: float) -> Member | None:
+        """Its start is committed: hand it over, and return to whom."""
         if self._attempt is None or self._until is not None or not self._noting:
-            return
+            return None
         if self._member is None or not self._member.takes:
             self._noting = False  # that runner has ended meanwhile: another one
-            return
+            return None
+        self._mark(Suspicion.WATCHED)
         self._crew.hand(self._member, self._attempt)
         self._until = now + WATCH_SECONDS
+        return self._member
 
     @property
     def until(self) -> float | None:
@@ -69,6 +74,7 @@ class Suspects:
         if self._until is None or now < self._until:
             return None
         attempt = self._attempt
+        self._mark(Suspicion.NONE)
         self._forget()
         return attempt
 
@@ -77,12 +83,18 @@ class Suspects:
         if attempt is self._attempt:
             self._forget()
 
-    def give_up(self) -> Attempt | None:
-        """The suspect, if it has not been handed over: it is not to be begun here."""
-        attempt = self._attempt if self._until is None else None
-        if attempt is not None:
-            self._forget()
+    def give_up(self, key: int | None = None) -> Attempt | None:
+        """The suspect (if it is this task), unless it has been handed over: it is not to be begun here."""
+        attempt = self._attempt
+        if attempt is None or self._until is not None or key not in (None, attempt.held.key):
+            return None
+        self._forget()
         return attempt
+
+    def _mark(self, suspicion: Suspicion) -> None:
+        """Know of the attempt what the store knows, or will with the next exchange."""
+        assert self._attempt is not None
+        self._attempt.held = msgspec.structs.replace(self._attempt.held, suspect=suspicion)
 
     def _forget(self) -> None:
         self._attempt = self._member = self._until = None

@@ -18,7 +18,7 @@ class Waker:
 
     def wake(self) -> None:
         """Make it readable; after `close` this does nothing."""
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             os.eventfd_write(self._fd, 1)
 
     def clear(self) -> None:

@@ -35,6 +35,7 @@ class Worker:
                 self._node.ready.set()
                 self._node = self._make_node()
                 if self._stopping:
+                    self._node.close()
                     return
             else:
                 return

@@ -17,7 +17,9 @@ import os
 import queue
 import struct
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 GATE = 0
 NODES = 1_000
@@ -38,7 +40,8 @@ class LockFile:
         self.users = 0
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._own: set[int] = set()
-        self._turn = threading.Lock()
+        self.turn = threading.Lock()
+        self.leave: Callable[[], None] = partial(fcntl.lockf, self._fd, fcntl.LOCK_UN, 1, GATE)
         self._wanted: queue.SimpleQueue[_Waiter | None] = queue.SimpleQueue()
         self._helper: threading.Thread | None = None
 
@@ -69,21 +72,16 @@ class LockFile:
 
     # the gate
     def enter(self, seconds: float) -> bool:
-        """Wait for the gate, but not for ever; False if it is still another's. After True, `leave` follows."""
-        if not self._turn.acquire(timeout=seconds):
-            return False
-        with suppress(OSError):
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, GATE)
-            return True
-        if self._ask_helper().wait(seconds):
-            return True
-        self._turn.release()
-        return False
+        """Wait for the gate, but not for ever; False if it is still another's.
 
-    def leave(self) -> None:
-        """Let the next one in."""
-        fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, GATE)
-        self._turn.release()
+        To be called within `turn`; `leave` follows whatever came of it, and does no harm if nothing was entered. Both
+        of these are such that no interrupt can come between taking one and knowing it.
+        """
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, GATE)
+        except OSError:
+            return self._ask_helper().wait(seconds)
+        return True
 
     def _ask_helper(self) -> _Waiter:
         if self._helper is None:
@@ -110,6 +108,7 @@ class Alone:
     """The same for a store that no other process can see: its nodes live until they are said to die."""
 
     def __init__(self) -> None:
+        self.turn = threading.Lock()
         self._own: set[int] = set()
 
     def live(self, node: int) -> bool:
@@ -142,11 +141,12 @@ class _Waiter:
         self._gone = False
 
     def wait(self, seconds: float) -> bool:
-        if self._came.wait(seconds):
-            return True
-        with self._lock:
-            self._gone = not self._came.is_set()
-            return not self._gone
+        try:
+            self._came.wait(seconds)
+        finally:
+            with self._lock:
+                self._gone = not self._came.is_set()
+        return not self._gone
 
     def give(self) -> bool:
         with self._lock:

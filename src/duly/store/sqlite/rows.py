@@ -62,6 +62,17 @@ class Batch:
         self.told = text(told)
 
 
+class Rows:
+    """What a request has to write, encoded before the write lock is taken; `any` tells whether there is anything."""
+
+    def __init__(self, request: Request) -> None:
+        self.batch = Batch(request.changes)
+        self.rejections = text(folded(request.rejections))
+        self.cancels = text(request.cancels)
+        self.submits, self.large = apart(request.submits)
+        self.any = bool(request.changes or request.rejections or request.cancels or request.submits)
+
+
 def text(rows: Sequence[object]) -> str:
     """Return rows as JSON text, or "" if there are none."""
     return _encode(rows).decode() if rows else ""

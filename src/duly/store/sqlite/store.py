@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import apsw
 import msgspec
@@ -36,7 +36,9 @@ from duly.store.sqlite.bell import Ringer
 from duly.store.sqlite.checkpoint import Checkpointer
 from duly.store.sqlite.connection import duly_error, is_failed_sync, migrate, open_connection, translated
 from duly.store.sqlite.health import examine
-from duly.store.sqlite.rows import Batch, Succeeded, Told, apart, folded, is_lone_submit, text
+from duly.store.sqlite.rows import Batch, Rows, Succeeded, Told, is_lone_submit, text
+
+T = TypeVar("T")
 
 PACKAGE = "duly.store.sqlite"
 STRUCTS: dict[str, type[msgspec.Struct]] = {
@@ -76,7 +78,7 @@ class SqliteStore:
         self._checkpointer: Checkpointer | None = None
         self._ringer: Ringer | None = None
         self._failed: BaseException | None = None
-        self._durable = True
+        self._durable: bool | None = True
 
     # opening
     def open(self) -> None:
@@ -122,41 +124,52 @@ class SqliteStore:
             return rows
 
     # writing
-    @contextmanager
-    def _writing(self, *, durable: bool = True) -> Iterator[apsw.Connection]:
-        """Have the turn to write: wait for the gate, after a while go on without, SQLite's own lock still holds.
+    def _write(self, what: Callable[[apsw.Connection], T], *, durable: bool = True) -> T:
+        """Do what writes when its turn has come; after a while go on without, SQLite's own lock still holds.
 
-        What is not durable survives the end of its process, but perhaps not that of the machine.
+        What is not durable survives the end of its process, but perhaps not that of the machine. An interrupt anywhere
+        leaves nothing locked; hence no context manager made of a generator, which a kept traceback would keep open.
         """
         assert self._connection is not None, "the store is not open"
+        assert self._lockfile is not None
         self._refuse_after_failed_sync()
-        entered = self._lockfile is not None and self._lockfile.enter(GATE_SECONDS)
-        try:
-            if durable != self._durable:
-                self._connection.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
-                self._durable = durable
-            yield self._connection
-            if entered and self._checkpointer is not None:
-                self._checkpointer.after_commit()
-        except BaseException as error:
-            if is_failed_sync(error):
-                self._failed = error
-            self._roll_back()
-            if isinstance(error, apsw.Error):
-                raise duly_error(error, self.path) from error
-            raise
-        finally:
-            if entered and self._lockfile is not None:
+        with self._lockfile.turn:
+            try:
+                entered = self._lockfile.enter(GATE_SECONDS)
+                self._roll_back()  # what an interrupt may have left
+                self._set_durable(durable=durable)
+                result = what(self._connection)
+                if entered and self._checkpointer is not None:
+                    self._checkpointer.after_commit()
+            except BaseException as error:
+                if is_failed_sync(error):
+                    self._failed = error
+                self._roll_back()
+                if isinstance(error, apsw.Error):
+                    raise duly_error(error, self.path) from error
+                raise
+            finally:
                 self._lockfile.leave()
+        return result
 
-    @contextmanager
-    def _transaction(self, *, durable: bool = True) -> Iterator[apsw.Connection]:
-        """Hold the write lock; commit at the end, or roll back what raised."""
-        with self._writing(durable=durable) as connection:
+    def _transact(self, what: Callable[[apsw.Connection], T], *, durable: bool = True) -> T:
+        """Do it holding the write lock, and commit at the end."""
+
+        def transaction(connection: apsw.Connection) -> T:
             connection.execute("begin immediate")
-            yield connection
+            result = what(connection)
             if connection.in_transaction:
                 connection.execute("commit")
+            return result
+
+        return self._write(transaction, durable=durable)
+
+    def _set_durable(self, *, durable: bool) -> None:
+        assert self._connection is not None
+        if durable is not self._durable:
+            self._durable = None  # unknown, should this be interrupted
+            self._connection.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
+            self._durable = durable
 
     def _refuse_after_failed_sync(self) -> None:
         """Accept nothing more once data could not be brought to the disk: the system may have dropped it in silence."""
@@ -175,35 +188,33 @@ class SqliteStore:
         """Do all of the request in one transaction, or nothing of it."""
         if is_lone_submit(request):
             return self._submit_one(request.submits[0])
-        batch = Batch(request.changes)
-        rejections, cancels = text(folded(request.rejections)), text(request.cancels)
-        submits, large = apart(request.submits)
-        reply = Reply(now=0)
-        ring = set(request.ring)
+        rows, reply, ring = Rows(request), Reply(now=0), set(request.ring)
         # A claim alone need not reach the disk: if the machine dies, so does its node, and the task is ready again.
-        durable = bool(request.changes or rejections or cancels or submits)
-        with self._transaction(durable=durable) as connection:
-            before = connection.total_changes()
-            reply.now = self._clock()
-            if request.changes:
-                self._change(request.changes, batch, reply)
-            if rejections:
-                self._run("reject", rejections=rejections)
-                self._run("rejected", rejections=rejections)
-            if cancels:
-                self._cancel(cancels, reply, ring)
-            if submits:
-                self._submit(request.submits, submits, large, reply)
-            if request.node is not None:
-                self._serve(request.node, request.want, reply)
-            if submits or cancels:
-                ring.update(bell for (bell,) in self._run("bells", node=request.node))
-            reply.counted = self._counted(request, reply, wrote=connection.total_changes() > before)
+        self._transact(lambda _: self._exchange(request, rows, reply, ring), durable=rows.any)
         if not reply.done:
             return Reply(now=reply.now, done=False)
         if self._ringer is not None:
             self._ringer.ring(ring)
         return reply
+
+    def _exchange(self, request: Request, rows: Rows, reply: Reply, ring: set[str]) -> None:
+        assert self._connection is not None
+        before = self._connection.total_changes()
+        reply.now = self._clock()
+        if request.changes:
+            self._change(request.changes, rows.batch, reply)
+        if rows.rejections:
+            self._run("reject", rejections=rows.rejections)
+            self._run("rejected", rejections=rows.rejections)
+        if rows.cancels:
+            self._cancel(rows.cancels, reply, ring)
+        if rows.submits:
+            self._submit(request.submits, rows.submits, rows.large, reply)
+        if request.node is not None:
+            self._serve(request.node, request.want, reply)
+        if rows.submits or rows.cancels:
+            ring.update(bell for (bell,) in self._run("bells", node=request.node))
+        reply.counted = self._counted(request, reply, wrote=self._connection.total_changes() > before)
 
     def _change(self, changes: list[Change], batch: Batch, reply: Reply) -> None:
         """Apply the changes that hit; the others are looked for only where the count says that there are any."""
@@ -265,8 +276,9 @@ class SqliteStore:
     def _submit_one(self, submission: Submission) -> Reply:
         """Store one task: half of what the general way takes beside the disk."""
         now = self._clock()
-        with self._writing():
-            stored = self._run("submit_one", now=now, **msgspec.structs.asdict(submission)).fetchall()
+        stored = self._write(
+            lambda _: self._run("submit_one", now=now, **msgspec.structs.asdict(submission)).fetchall()
+        )
         if stored and self._ringer is not None:
             self._ringer.ring(_bells(stored[0][0]))
         return Reply(now=now, answers={submission.id: "created" if stored else "existing"})
@@ -305,10 +317,12 @@ class SqliteStore:
     def lanes(self, wanted: Sequence[tuple[str, str, int]] = ()) -> list[Lane]:
         """Return all lanes, after adding those wanted."""
         if wanted:
-            with self._transaction():
-                for queue, action, version in wanted:
-                    self._run("add_lane", queue=queue, action=action, version=version)
+            self._transact(lambda _: self._add_lanes(wanted))
         return [Lane(*row) for row in self._rows("lanes")]
+
+    def _add_lanes(self, wanted: Sequence[tuple[str, str, int]]) -> None:
+        for queue, action, version in wanted:
+            self._run("add_lane", queue=queue, action=action, version=version)
 
     def find(self, ids: Sequence[str]) -> list[TaskRow]:
         """Return the tasks with these ids, in no order; unknown ones are left out."""
@@ -349,15 +363,17 @@ class SqliteStore:
     # nodes
     def enlist(self, name: str, bell: str, label: str) -> int:
         """Make this process a node; its byte of the side file is taken before anybody can see it."""
-        with self._transaction():
-            (number,) = self._run("next_node").fetchone() or (1,)
-            while self._lockfile is not None and not self._lockfile.live(number):
-                number += 1  # somebody lives on with a file that was here before
-            try:
-                self._run("enlist", number=number, name=name, bell=bell, label=label, now=self._clock())
-            except BaseException:
-                self.abandon(number)
-                raise
+        return self._transact(lambda _: self._enlist(name, bell, label))
+
+    def _enlist(self, name: str, bell: str, label: str) -> int:
+        (number,) = self._run("next_node").fetchone() or (1,)
+        while self._lockfile is not None and not self._lockfile.live(number):
+            number += 1  # somebody lives on with a file that was here before
+        try:
+            self._run("enlist", number=number, name=name, bell=bell, label=label, now=self._clock())
+        except BaseException:
+            self.abandon(number)
+            raise
         return int(number)
 
     def nodes(self) -> list[NodeRow]:
@@ -377,8 +393,7 @@ class SqliteStore:
 
     def leave(self, node: int) -> None:
         """Strike a node off."""
-        with self._transaction():
-            self._run("leave", node=node)
+        self._transact(lambda _: self._run("leave", node=node))
         if self._lockfile is not None:
             self._lockfile.die(node)
 
