@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
@@ -172,7 +173,9 @@ def with_options(
         band_of(priority)
         changes["priority"] = priority
     if front is not None:
-        changes["front"] = bool(front)
+        if not isinstance(front, bool):
+            raise OptionInvalid(f"bad front {front!r}: True or False")
+        changes["front"] = front
     if queue is not None:
         changes["queue"] = check_queue(queue)
     if run_at is not None and delay is not None:
@@ -182,7 +185,7 @@ def with_options(
     if delay is not None:
         changes["run_at"] = units.moment(units.seconds(delay, "delay"), datetime.now(UTC), "delay")
     if timeout is not UNSET:
-        changes["timeout"] = _time_limit(timeout)
+        changes["timeout"] = units.time_limit(timeout)
     if max_attempts is not None:
         changes["max_attempts"] = _at_least_one("max_attempts", max_attempts)
     return msgspec.structs.replace(options, **changes)
@@ -214,9 +217,9 @@ def spec_of(
         priority=priority,
         isolation=_isolation(isolation),
         policy=Policy(
-            timeout=_time_limit(timeout),
+            timeout=units.time_limit(timeout),
             grace=units.seconds(grace, "grace"),
-            memory=None if memory is None else units.size(memory, "memory"),
+            memory=units.memory_limit(memory),
             max_attempts=_at_least_one("max_attempts", max_attempts),
             retry=_backoff(retry),
             demote_after=_demote_after(demote_after),
@@ -231,8 +234,19 @@ def declared(app: Submitter, spec: ActionSpec, function: Callable[..., Any]) -> 
     if not callable(function):
         raise ActionInvalid(f"{spec.name}: {function!r} is not a function")
     _target(spec.name, function)
+    signature = Signature(function, Task)
+    _refuse_misfits(spec.name, function)
     options = Options(queue=spec.queue, priority=spec.priority)
-    return Action(app, spec, function, Signature(function, Task), options)
+    return Action(app, spec, function, signature, options)
+
+
+def _refuse_misfits(name: str, function: Callable[..., Any]) -> None:
+    """Refuse what could be found, and then not be called as a handler is."""
+    title = getattr(function, "__qualname__", repr(function))
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ActionInvalid(f"{name}: {title} is a generator: nothing would run it; return a list, say")
+    if "." in title and next(iter(inspect.signature(function).parameters), "") == "self":
+        raise ActionInvalid(f"{name}: {title} is a method, and no other process has its object; give a function")
 
 
 def _target(name: str, function: Callable[..., Any]) -> Target:
@@ -267,15 +281,6 @@ def _demote_after(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise OptionInvalid(f"bad demote_after {value!r}: a number of failures, or 0 for never")
     return value
-
-
-def _time_limit(value: Any) -> float | None:
-    if value is None:
-        return None
-    limit = units.seconds(value, "timeout")
-    if limit == 0:
-        raise OptionInvalid("timeout=0 leaves no time at all; None means no limit")
-    return limit
 
 
 def _at_least_one(name: str, value: Any) -> int:

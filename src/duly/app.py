@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 from duly import config
 from duly.action import Action, Decorator, declared, spec_of, with_options
 from duly.core import jsonvalue, units
-from duly.core.action import Isolation, Priority, parse_action
+from duly.core.action import Isolation, Priority, check_queue, parse_action
 from duly.core.ids import uuid7
 from duly.core.passport import Options, Passport
 from duly.core.retry import Backoff
@@ -225,13 +225,13 @@ class App:
         return action
 
     def _submitting(self, passports: Sequence[Passport]) -> Verb[list[Handle[Any]]]:
+        for passport in passports:
+            if not isinstance(passport, Passport):
+                raise OptionInvalid(f"passports are wanted, made by `passport(...)`, not {passport!r}")
         thread = self._thread
         thread.open()  # from then on it has an address, which goes with the tasks
-        yield from self._desk.submit(passports, thread.address)
-        return [
-            Handle(thread, self._desk, p.id, p.action, "ready" if p.options.run_at is None else "scheduled")
-            for p in passports
-        ]
+        states = yield from self._desk.submit(passports, thread.address)
+        return [Handle(thread, self._desk, p.id, p.action, states[p.id]) for p in passports]
 
     # looking
     def handle(self, task_id: str) -> Handle[Any]:
@@ -322,6 +322,7 @@ class App:
         check_platform()
         if not self._actions:
             raise ActionInvalid("this App has no actions: a worker would have nothing to do")
+        served = _served(queues)
         runners = config.load({"concurrency": concurrency}).concurrency if concurrency is not None else 0
         settings = Settings(
             concurrency=runners or self.config.concurrency or len(os.sched_getaffinity(0)),
@@ -334,7 +335,7 @@ class App:
         thread = self._store()
 
         def make_node() -> Node:
-            return Node(thread, Pool, DatagramBell, Roster(actions, queues), settings, Console(2))
+            return Node(thread, Pool, DatagramBell, Roster(actions, served), settings, Console(2))
 
         return Worker(make_node)
 
@@ -421,6 +422,14 @@ def _path_of(url: str) -> str:
         raise OptionInvalid(f"bad url {url!r}: sqlite:///file, sqlite:////absolute/file or sqlite:///:memory:")
     path = url.removeprefix("sqlite:///")
     return path if path == ":memory:" else os.path.abspath(path)
+
+
+def _served(queues: Sequence[str] | None) -> list[str] | None:
+    if queues is None:
+        return None
+    if isinstance(queues, str) or not queues:
+        raise OptionInvalid(f"bad queues {queues!r}: a list of names; without it all are served")
+    return [check_queue(queue) for queue in queues]
 
 
 def _one(task_id: str | None, many: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import FrameType
 from typing import TYPE_CHECKING, Self
@@ -18,24 +19,38 @@ class Working:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
+        self._pid = 0
 
     def __enter__(self) -> Self:
+        self._enter()
         self._worker.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._worker.close()
+        if self._pid == os.getpid():  # a fork has none of the worker's threads and processes
+            self._worker.close()
+
+    def _enter(self) -> None:
+        if self._pid:
+            raise WorkerMisplaced("a worker is used once; make another by app.worker()")
+        self._pid = os.getpid()
 
     async def __aenter__(self) -> Self:
         import asyncio  # noqa: PLC0415 - sync code need not pay for it
 
-        await asyncio.to_thread(self._worker.start)
+        self._enter()
+        try:
+            await asyncio.to_thread(self._worker.start)
+        except asyncio.CancelledError:  # the thread goes on all the same
+            await asyncio.shield(asyncio.to_thread(self._worker.close))
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
         import asyncio  # noqa: PLC0415
 
-        await asyncio.to_thread(self._worker.close)
+        if self._pid == os.getpid():
+            await asyncio.to_thread(self._worker.close)
 
 
 def refuse_misplaced(what: str) -> None:

@@ -121,13 +121,20 @@ def test_a_date_is_its_local_midnight(day):
 @example(286_709_010)  # 2867-09-01 to a careless reader
 def test_a_length_is_counted_from_now(length):
     at = microseconds(NOW) + length * 1_000_000
-    assert moment(length, NOW) == moment(timedelta(seconds=length), NOW) == moment(f"{length}s", NOW) == at
+    assert moment(timedelta(seconds=length), NOW) == moment(f"{length}s", NOW) == at
+    assert moment(length // 4, NOW) == moment(timedelta(seconds=length // 4), NOW)
 
 
 def test_of_bare_numbers_only_eight_digits_are_a_date():
     assert moment("20260131", NOW) == moment("2026-01-31", NOW)
-    for text in ("2601311", "202601311", "2026013110", "20260131110", "20260131.10"):
+    for text in ("2601311", "202601311", "20260131.10"):
         assert moment(text, NOW) == moment(float(text), NOW)
+
+
+@pytest.mark.parametrize("value", [NOW.timestamp(), 2026013110, "20260131110", -NOW.timestamp()])
+def test_a_number_that_was_meant_as_a_moment_is_not_taken_for_a_length(value):
+    with pytest.raises(OptionInvalid, match="a number is seconds from now"):
+        moment(value, NOW)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import sys
 import traceback
 
 import pytest
@@ -72,7 +73,11 @@ def test_a_text_that_is_too_long_keeps_its_head_and_tail():
 
 
 def test_a_traceback_of_very_many_lines_stays_short_and_ends_where_it_was_raised():
-    data = described(targets.recurse_deeply, None)
+    limit = sys.getrecursionlimit()
+    try:
+        data = described(targets.recurse_deeply, None)
+    finally:
+        sys.setrecursionlimit(limit)  # with the one it sets, msgspec would overflow the stack
 
     assert len(data.traceback) <= MOST_TEXT + 100
     assert data.traceback.rstrip().endswith("ValueError: at the bottom")

@@ -87,7 +87,16 @@ def test_a_limit_is_given_in_seconds_or_text(given):
 
 
 @pytest.mark.parametrize(
-    "limits", [{"timeout": 0}, {"timeout": -1}, {"timeout": "soon"}, {"grace": -1}, {"memory": "much"}, {"memory": -1}]
+    "limits",
+    [
+        {"timeout": 0},
+        {"timeout": -1},
+        {"timeout": "soon"},
+        {"grace": -1},
+        {"memory": "much"},
+        {"memory": -1},
+        {"memory": 0},
+    ],
 )
 def test_a_bad_limit_is_refused(limits):
     with pytest.raises(duly.OptionInvalid):

@@ -1,8 +1,23 @@
 import select
+import subprocess
+import sys
 import tempfile
 
+from duly.runner import launch
+from duly.runner.channel import pair
 from duly.runner.pool import Pool
 from duly.wire.runner import Setup
+
+
+def test_a_zygote_whose_caller_is_gone_before_the_first_word_ends_without_a_word() -> None:
+    ours, theirs = pair()
+    ours.close()
+    ended = subprocess.run(
+        [sys.executable, "-S", "-c", launch.BOOT, str(theirs.fileno())],
+        pass_fds=[theirs.fileno()], capture_output=True, timeout=30, check=False,
+    )  # fmt: skip
+    theirs.close()
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
 
 
 def test_a_zygote_ends_in_order_though_its_supervisor_left_messages_unread() -> None:

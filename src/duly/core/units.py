@@ -30,6 +30,7 @@ _LENGTH = re.compile(r"(?:\d+(?:\.\d+)?(?:us|µs|ms|s|m|h|d|w))+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(us|µs|ms|s|m|h|d|w)")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_FAR = 10 * 366 * 86_400.0
 _MOST_BYTES = 2**63 - 1
 
 
@@ -74,6 +75,22 @@ def size(value: Size, what: str = "size") -> int:
     raise OptionInvalid(f"bad {what} {value!r}: bytes, or text like '64KiB', '512MiB', '1.5GB'")
 
 
+def time_limit(value: Seconds | None) -> float | None:
+    """Return a time limit in seconds, None for none, or raise `OptionInvalid`."""
+    limit = None if value is None else seconds(value, "timeout")
+    if limit == 0:
+        raise OptionInvalid("timeout=0 leaves no time at all; None means no limit")
+    return limit
+
+
+def memory_limit(value: Size | None) -> int | None:
+    """Return a memory limit in bytes, None for none, or raise `OptionInvalid`."""
+    limit = None if value is None else size(value, "memory")
+    if limit == 0:
+        raise OptionInvalid("memory=0 leaves no memory at all; None means no limit")
+    return limit
+
+
 def moment(value: Moment, now: datetime, what: str = "time") -> int:
     """Return a point in time in microseconds since 1970 (UTC), or raise `OptionInvalid`; `now` is aware.
 
@@ -81,11 +98,16 @@ def moment(value: Moment, now: datetime, what: str = "time") -> int:
     >>> moment(60, datetime(2026, 1, 1, tzinfo=timezone.utc)) - moment("2026-01-01T00:00Z", datetime.now(timezone.utc))
     60000000
     """
+    bare = not isinstance(value, str) or _NUMBER.fullmatch(value)
     if isinstance(value, str):
         value = _from_text(value, what)
     if isinstance(value, bool) or not isinstance(value, int | float | timedelta | date):
         raise OptionInvalid(
             f"bad {what} {value!r}: a datetime, a date, ISO 8601 text, or seconds or a timedelta from now"
+        )
+    if bare and isinstance(value, int | float) and not -_FAR <= value <= _FAR:
+        raise OptionInvalid(
+            f"bad {what} {value!r}: a number is seconds from now, and this is years; a moment is a datetime"
         )
     try:
         if isinstance(value, int | float):

@@ -117,8 +117,8 @@ def began(attempt: Attempt, at: float, started_at: int) -> None:
 
 
 def said(attempt: Attempt, message: Said, at: int) -> None:
-    """It told something."""
-    body: Any = msgspec.json.decode(message.body)
+    """It told something. Raises `msgspec.DecodeError` for what only code that got hold of the channel can say."""
+    body = msgspec.json.decode(message.body, type=dict[str, Any])
     if message.kind == "info":
         attempt.info = message.body
         body = {message.name: body.get(message.name)}
@@ -134,7 +134,7 @@ def outcome_of_answer(attempt: Attempt, done: Done, offset: int) -> Outcome:
         case "success":
             return Success(done.value)
         case "failure":
-            return Failure(msgspec.json.decode(done.value or "null"), done.retry)
+            return _failure(done)
         case "snooze":
             return Snoozed((done.until or 0) + offset)
         case "raised":
@@ -173,6 +173,13 @@ def _stopped(attempt: Attempt) -> Outcome:
     if attempt.held.verdict is not None:
         return Cancelled()
     return Interrupted((attempt.stopping and attempt.stopping.reason) or "stopped")
+
+
+def _failure(done: Done) -> Outcome:
+    try:
+        return Failure(msgspec.json.decode(done.value or "null"), done.retry)
+    except msgspec.DecodeError as error:  # the user's code got hold of the channel
+        return Invalid(ErrorData(type=type(error).__name__, message=f"the result: {error}"))
 
 
 def _error(done: Done) -> ErrorData:

@@ -12,7 +12,7 @@ import msgspec
 from duly.core.lifecycle import admit
 from duly.core.order import Place, band_of, rank_terms
 from duly.core.passport import Options, Passport
-from duly.core.task import State
+from duly.core.task import State, shown
 from duly.engine.asking import Changed, Ended, Verb
 from duly.errors import TaskNotFound, WaitTimeout
 from duly.ports import CancelAsked, EventRow, Filter, Request, Submission, TaskRow
@@ -32,15 +32,19 @@ class Desk:
 
     # submitting
     def submit(self, passports: Sequence[Passport], bell: str) -> Verb[dict[str, str]]:
-        """Store tasks, all in one transaction; answers by id: `created` or `existing`."""
+        """Store tasks, all in one transaction; returns their states by id, also of those that were known before."""
         wanted = {(p.options.queue, p.action, p.version) for p in passports}
         missing = [lane for lane in wanted if lane not in self._lanes]
         if missing:
             for lane in (yield lambda store: store.lanes(missing)):
                 self._lanes[lane.queue, lane.action, lane.version] = lane.number
         reply = yield Request(submits=[self._submission(passport, bell) for passport in passports])
-        answers: dict[str, str] = reply.answers
-        return answers
+        states = {passport.id: shown(admit(passport.options), None) for passport in passports}
+        known = [task_id for task_id, answer in reply.answers.items() if answer == "existing"]
+        if known:
+            rows: list[TaskRow] = yield lambda store: store.find(known)
+            states |= {row.id: shown(row.state, row.verdict) for row in rows}
+        return states
 
     def _submission(self, passport: Passport, bell: str) -> Submission:
         options = passport.options

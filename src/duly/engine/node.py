@@ -51,7 +51,7 @@ from duly.ports import (
     Told,
     Want,
 )
-from duly.wire.runner import Done, Setup
+from duly.wire.runner import Done, Said, Setup
 
 log = logging.getLogger("duly.node")
 
@@ -64,7 +64,8 @@ OVERRUN_SECONDS = 2 * HAND_SECONDS
 RETRY_SECONDS = 0.25
 KEPT_OUTPUT = 64 * 1024
 SUSPECT_TURN = 4
-"""One claim in so many asks for suspects first."""
+BUSY_SUSPECT_TURN = 16
+"""One claim in so many asks for suspects first; where there is always other work, that has to wait then."""
 
 
 class Settings(NamedTuple):
@@ -262,7 +263,8 @@ class Node:
             return None
         self._turns += 1
         idle = not len(self._window) and any(not member.handed for member in self._crew.taking())
-        suspects: Suspected = "no" if not idle else "first" if self._turns % SUSPECT_TURN == 0 else "last"
+        theirs = self._turns % (SUSPECT_TURN if idle else BUSY_SUSPECT_TURN) == 0
+        suspects: Suspected = "first" if theirs else "last" if idle else "no"
         beyond = self._settings.concurrency if len(self._window) else 0
         return Want(self._roster.lanes, room, beyond, self._window.worst(), suspects)
 
@@ -323,6 +325,8 @@ class Node:
             self._cycle.hand_back(attempt)
         elif held.suspect:
             self._suspects.take(attempt)
+            for waiting in self._window.take_all():  # others may be free to begin them
+                self._cycle.hand_back(waiting)
         else:
             self._window.put(attempt)
 
@@ -367,7 +371,10 @@ class Node:
             )
         except Exception:
             log.exception("what node %d held could not be given back; trying again", dead.number)
-        self._tell(lambda: self._rescuing.discard(dead.number))
+        self._tell(lambda: self._rescued(dead.number))
+
+    def _rescued(self, number: int) -> None:
+        self._rescuing.discard(number)
         self._look = True
 
     # the runners
@@ -424,9 +431,7 @@ class Node:
             if not isinstance(message, Done):
                 attempt = member.handed.get(message.key)
                 if attempt is not None and attempt.held.claim == message.claim:
-                    self._notice_running(member, attempt)
-                    said(attempt, message, now)
-                    self._cycle.note(attempt)
+                    self._heard(member, attempt, message, now)
                 continue
             done = True
             attempt = member.remove(message.key, message.claim)
@@ -437,6 +442,15 @@ class Node:
         if done:
             member.overrun = member.held_back = False
             self._refill(member)
+
+    def _heard(self, member: Member, attempt: Attempt, message: Said, now: int) -> None:
+        self._notice_running(member, attempt)
+        try:
+            said(attempt, message, now)
+        except msgspec.DecodeError:  # the user's code got hold of the channel
+            member.runner.climb("kill", message.key, message.claim, "")
+        else:
+            self._cycle.note(attempt)
 
     def _answer(self, attempt: Attempt, done: Done, now: int) -> None:
         self._window.observe(attempt, done.nanoseconds / 1e9)
@@ -506,7 +520,8 @@ class Node:
         """An attempt that has not begun waits again, or goes back if it is not to be begun here."""
         self._suspects.ended(attempt)
         held, usable = attempt.held, self._roster.usable(attempt.target)
-        if held.verdict is not None or held.suspect or self._draining is not None or not usable:
+        begun_here = usable and self._draining is None and not self._suspects.alone
+        if held.verdict is not None or held.suspect or not begun_here:
             self._cycle.hand_back(attempt)
         else:
             self._window.put(attempt)
@@ -589,8 +604,10 @@ class Node:
         rung, again = stopping.look(now)
         if rung is not None:
             self._stop_alone(member, attempt)
-            if member.runner.running() == running:  # else it has just ended, and what it is at now is not meant
-                member.runner.climb(rung, attempt.held.key, attempt.held.claim, stopping.reason or "")
+            if member.runner.running() != running:  # it has just ended; who runs there now is not meant
+                self._ticker.set(member, now + LOOK_SECONDS)
+                return
+            member.runner.climb(rung, attempt.held.key, attempt.held.claim, stopping.reason or "")
         if now - since >= OVERRUN_SECONDS:
             member.overrun = True
             self._take_back(member)

@@ -133,6 +133,7 @@ class Child:
             raise
         except BaseException as error:  # noqa: BLE001 - an import runs user code, which may raise anything
             return None, Answer("raised", error=failures.describe(error))
+        self._threads = threading.active_count()  # what the import started is nothing that a task left behind
         return handler, Answer("success")
 
     def _run(self, handler: Handler, task: Task, work: Work) -> Answer:

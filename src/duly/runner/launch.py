@@ -13,7 +13,10 @@ from contextlib import suppress
 BOOT = """\
 import os, sys
 fd = int(sys.argv.pop())
-sys.path[:] = os.read(fd, 1 << 18).decode("utf-8", "surrogateescape").split("\\0")
+path = os.read(fd, 1 << 18)
+if not path:
+    sys.exit()
+sys.path[:] = path.decode("utf-8", "surrogateescape").split("\\0")
 there = sys.modules.setdefault("typing_extensions")
 from duly.runner.zygote import main
 if not there:
@@ -21,6 +24,7 @@ if not there:
 main(fd)
 """
 """What a zygote's interpreter runs: it takes over its caller's sys.path, and then everything can be found.
+Nothing to read means that its caller is gone.
 
 msgspec prefers typing_extensions to typing, and does without where it cannot be imported: the same from Python 3.11 on,
 and a quarter of the time until the user's code runs.

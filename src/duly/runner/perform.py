@@ -102,10 +102,7 @@ async def aperform(
 
 def limits_of(timeout: units.Seconds | None, grace: units.Seconds, memory: units.Size | None) -> Limits:
     """Read the limits as users write them, or raise `OptionInvalid`."""
-    limit = None if timeout is None else units.seconds(timeout, "timeout")
-    if limit == 0:
-        raise OptionInvalid("timeout=0 leaves no time at all; None means no limit")
-    return Limits(limit, units.seconds(grace, "grace"), None if memory is None else units.size(memory, "memory"))
+    return Limits(units.time_limit(timeout), units.seconds(grace, "grace"), units.memory_limit(memory))
 
 
 def _judge(outcome: Outcome) -> Performed:

@@ -109,11 +109,11 @@ class Runner:
         """Read what it said; empty if it is gone."""
         messages: list[FromRunner] = []
         try:
-            while len(messages) < RECEIVE_MOST and (data := self.channel.receive()):
-                messages.append(decode_from_runner(data))
+            while len(messages) < RECEIVE_MOST:
+                messages.append(decode_from_runner(self.channel.receive()))
         except (BlockingIOError, ConnectionResetError):
             pass
-        except ValueError:  # no message, or a monstrous one: the user's code got hold of the channel
+        except ValueError:  # no message, a monstrous one, or an end: the user's code got hold of the channel
             self.signal(signal.SIGKILL)
         return messages
 

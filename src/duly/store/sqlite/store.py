@@ -1,5 +1,7 @@
 """The store port on SQLite."""
 
+# long module: the verbs of one port, of which each is short
+
 from __future__ import annotations
 
 import time

@@ -1,0 +1,61 @@
+"""What the nodes under test have to do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import duly
+
+
+def nothing() -> None: ...
+
+
+def pid() -> int:
+    return os.getpid()
+
+
+def nap(seconds: float) -> int:
+    time.sleep(seconds)  # noqa: TID251 - it is work
+    return os.getpid()
+
+
+def stay(task: duly.Task) -> str | None:
+    """Run until asked to stop; answer why."""
+    try:
+        task.update("begun")  # whoever hears of it may stop this at once
+        while True:
+            signal.pause()
+    except duly.TaskStopped:
+        return task.stop_reason
+
+
+def mix(task: duly.Task, seconds: float = 0.0) -> int:
+    """Mostly done at once; else chatter for so long."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        task.update(os.getpid())
+        time.sleep(0.01)  # noqa: TID251 - it is work
+    return os.getpid()
+
+
+def leave_a_thread() -> int:
+    threading.Thread(target=signal.pause, daemon=True).start()
+    return os.getpid()
+
+
+def kill_zygote(task: duly.Task) -> None:
+    os.kill(os.getppid(), signal.SIGKILL)
+    signal.pause()
+
+
+def die_in_a_line() -> None:
+    os.write(1, b"half a line")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def order(name: str, path: str) -> None:
+    with open(path, "a", encoding="utf-8") as log:
+        log.write(f"{name}\n")

@@ -1,0 +1,294 @@
+"""A node with real runners, driven as users drive it or, where the moment matters, turn by turn."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import duly
+from duly.action import Action
+from duly.core import lifecycle
+from duly.core.action import ActionSpec, Policy
+from duly.core.task import Held, State, Suspicion
+from duly.engine.console import Console
+from duly.engine.node import Node, Settings
+from duly.engine.roster import Roster
+from duly.engine.storethread import StoreThread
+from duly.ports import CancelAsked, Request, Want
+from duly.runner.pool import Pool
+from duly.runner.targets import from_callable
+from duly.store.sqlite.bell import DatagramBell
+from duly.store.sqlite.store import SqliteStore
+from tests.engine import errands
+from tests.engine.making import SECONDS, asked, posted, submission
+from tests.helpers import eventually
+
+QUICK = duly.Backoff(first=0.01, most=0.02)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[duly.App]:
+    with duly.App(f"sqlite:///{tmp_path}/tasks.db", poll=60) as app:
+        yield app
+
+
+def kinds(app: duly.App, handle: duly.Handle[Any]) -> list[str]:
+    return [event.kind for event in app.look(handle.id)[1]]
+
+
+# runners
+
+
+def test_a_runner_in_which_something_was_left_behind_is_replaced(app: duly.App) -> None:
+    leave = app.action("errand:leave")(errands.leave_a_thread)
+    with app.worker(1):
+        pids = [leave.submit().result(timeout=SECONDS) for _ in range(3)]
+    assert len(set(pids)) == 3
+
+
+def test_a_runner_does_one_task_after_another(app: duly.App) -> None:
+    pid = app.action("errand:pid")(errands.pid)
+    with app.worker(1):
+        assert len({pid.submit().result(timeout=SECONDS) for _ in range(3)}) == 1
+
+
+def test_a_task_that_takes_all_runners_along_each_time_is_given_up_at_last(
+    app: duly.App, caplog: pytest.LogCaptureFixture
+) -> None:
+    kill = app.action("errand:kill", retry=QUICK)(errands.kill_zygote)
+    nothing = app.action("errand:nothing")(errands.nothing)
+    with app.worker(1):
+        handle = kill.submit()
+        result = handle.wait(SECONDS)
+        nothing.submit().result(timeout=SECONDS)
+    assert (result.state, result.cause) == ("failed", "quarantined")
+    assert kinds(app, handle).count("rescue") == 2, "twice nobody is charged, then it is watched"
+    assert "the process that starts runners ended" in caplog.text
+
+
+def test_what_a_dying_task_printed_last_is_shown_though_its_line_is_unfinished(
+    app: duly.App, capfd: pytest.CaptureFixture[str]
+) -> None:
+    die = app.action("errand:die", max_attempts=1)(errands.die_in_a_line)
+    with app.worker(1):
+        handle = die.submit()
+        assert handle.wait(SECONDS).cause == "died"
+    assert f"[errand:die {handle.id}] half a line\n" in capfd.readouterr().err
+
+
+# order
+
+
+def test_a_long_task_keeps_no_short_ones_waiting_behind_it_while_another_runner_is_free(app: duly.App) -> None:
+    mix = app.action("errand:mix")(errands.mix)
+    with app.worker(2):
+        for _ in range(2):
+            for handle in app.submit_many(mix.passport() for _ in range(30)):
+                handle.wait(SECONDS)
+        long = mix.using(front=True).submit(1.5)  # nobody could know: its kind has been short up to now
+        eventually(lambda: long.refresh().state == "running")
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            for handle in app.submit_many(mix.passport() for _ in range(8)):
+                handle.wait(SECONDS)
+        assert long.refresh().state == "running", "all others were done meanwhile"
+
+
+def test_the_more_urgent_overtakes_what_the_node_holds_already(app: duly.App, tmp_path: Path) -> None:
+    order = app.action("errand:order")(errands.order)
+    nap = app.action("errand:nap")(errands.nap)
+    log = f"{tmp_path}/log"
+    with app.worker(1):
+        for handle in app.submit_many(order.passport("learn", log) for _ in range(20)):
+            handle.wait(SECONDS)
+        hold = nap.using(front=True).submit(0.3)
+        eventually(lambda: hold.refresh().state == "running")
+        waiting = app.submit_many(order.passport("waits", log) for _ in range(3))
+        urgent = order.using(priority="high").submit("urgent", log)
+        for handle in (*waiting, urgent):
+            handle.wait(SECONDS)
+    assert Path(log).read_text().split()[20:] == ["urgent", "waits", "waits", "waits"]
+
+
+# stopping
+
+
+def begun(app: duly.App, action: Action[..., Any, ..., Any]) -> duly.Handle[Any]:
+    handle = action.submit()
+    assert any(event.kind == "update" for event in handle.events())
+    return handle
+
+
+def test_a_drain_lets_what_runs_go_on_and_gives_back_what_waits(app: duly.App) -> None:
+    nap = app.action("errand:nap")(errands.nap)
+    with app.worker(1):
+        runs = nap.submit(0.2)
+        assert any(event.kind == "start" for event in runs.events())
+        waits = nap.submit(0.2)
+    assert (runs.refresh().state, waits.refresh().state) == ("succeeded", "ready")
+    assert app.look(waits.id)[0].attempt == 0
+    assert not app.nodes()
+
+
+def test_a_second_drain_hurries(app: duly.App) -> None:
+    stay = app.action("errand:stay", timeout=None)(errands.stay)
+    working = app.worker(1)
+    with working:
+        handle = begun(app, stay)
+        working._worker.stop()
+        working._worker.stop(hurry=True)
+        assert handle.result(timeout=SECONDS) == "drain"
+
+
+def test_a_drain_that_took_too_long_stops_what_runs(tmp_path: Path) -> None:
+    with duly.App(f"sqlite:///{tmp_path}/tasks.db", poll=60, drain_timeout=0.05) as app:
+        stay = app.action("errand:stay", timeout=None)(errands.stay)
+        with app.worker(1):
+            handle = begun(app, stay)
+        assert handle.result(timeout=0) == "drain"
+
+
+def test_a_node_that_was_struck_off_starts_anew_and_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    app = duly.App(f"sqlite:///{tmp_path}/tasks.db", poll=0.02)
+    nothing = app.action("errand:nothing")(errands.nothing)
+    with app, app.worker(1):
+        ((node, _),) = app.nodes()
+        other = SqliteStore(app._path)
+        other.open()
+        other.leave(node.number)
+        other.close()
+        nothing.submit().result(timeout=SECONDS)
+        ((new, lives),) = app.nodes()
+        assert lives
+        assert new.number != node.number
+    assert "this node was given up" in caplog.text
+
+
+# suspects, turn by turn
+
+
+class Stepped:
+    """A node whose turns are the test's."""
+
+    def __init__(self, thread: StoreThread) -> None:
+        self.thread = thread
+        action = ActionSpec(name="errand:stay")
+        self.node = Node(
+            thread,
+            Pool,
+            DatagramBell,
+            Roster([(action, from_callable(errands.stay))]),
+            Settings(1, poll=0.01),
+            Console(None),
+        )
+        self.node._begin()
+        self.until(lambda: any(member.ready for member in self.node._crew))
+
+    def until(self, condition: Callable[[], Any]) -> None:
+        until = time.monotonic() + SECONDS
+        while not condition():
+            assert time.monotonic() < until
+            self.node._turn()
+
+    def suspect(self) -> Held:
+        """A task that was on two lost nodes, claimed by this one."""
+        (lane,) = asked(self.thread, lambda store: store.lanes())
+        asked(self.thread, Request(submits=[submission("s", lane.number)]))
+        for name in ("lost", "lost too"):
+            lost = asked(self.thread, lambda store, name=name: store.enlist(name, "", ""))
+            want = Want([lane.number], 1)
+            (held,) = asked(self.thread, Request(node=lost, number=1, want=want)).claims
+            asked(self.thread, Request(changes=[lifecycle.rescue(held, Policy(), 0, 0.5)]))
+        want = Want([lane.number], 0, suspects="first")
+        cycle = self.node._cycle
+        reply = asked(self.thread, cycle.request(want))
+        cycle.answered(reply)
+        (held,) = reply.claims
+        assert held.suspect == Suspicion.SUSPECT
+        return held
+
+    def stored(self) -> Any:
+        return asked(self.thread, lambda store: store.find(["s"]))[0]
+
+    def handed(self) -> bool:
+        return any(member.handed for member in self.node._crew)
+
+
+class Hold:
+    """Keeps the store from whatever is posted after this."""
+
+    def __init__(self, thread: StoreThread) -> None:
+        self._thread = thread
+        self.begun = threading.Event()
+        self.over = threading.Event()
+
+    def post(self) -> None:
+        posted(self._thread, lambda _: (self.begun.set(), self.over.wait(SECONDS)))
+
+
+@pytest.fixture
+def stepped() -> Iterator[Stepped]:
+    thread = StoreThread(lambda: SqliteStore(":memory:"), DatagramBell, 60.0)
+    stepped = Stepped(thread)
+    yield stepped
+    stepped.node._pool.close()
+    stepped.node._bell.close()
+    thread.close()
+
+
+def test_a_suspect_is_handed_over_only_after_its_start_was_committed(stepped: Stepped) -> None:
+    node, held = stepped.node, stepped.suspect()
+    stepped.until(lambda: not node._cycle.under_way)
+    first, then = Hold(stepped.thread), Hold(stepped.thread)
+    first.post()
+    first.begun.wait(SECONDS)
+    node._look = True
+    stepped.until(lambda: node._cycle.under_way)  # an exchange that knows nothing of the suspect
+    then.post()
+
+    node._take(held)
+    node._turn()
+    first.over.set()
+    then.begun.wait(SECONDS)  # that exchange is answered, and the next one not begun
+    for _ in range(5):
+        node._turn()
+    assert not stepped.handed()
+    then.over.set()
+    stepped.until(stepped.handed)
+    assert (stepped.stored().suspect, stepped.stored().started_at is None) == (Suspicion.WATCHED, False)
+
+
+def test_a_suspect_that_waits_while_all_runners_are_lost_goes_back(stepped: Stepped) -> None:
+    stepped.node._take(stepped.suspect())
+    zygote = stepped.node._pool._process.pid
+    os.kill(zygote, signal.SIGKILL)
+    os.waitid(os.P_PID, zygote, os.WEXITED | os.WNOWAIT)
+    stepped.until(lambda: stepped.node._pool._process.pid != zygote)
+    stepped.until(stepped.handed)
+    assert (stepped.stored().suspect, stepped.stored().attempt) == (Suspicion.WATCHED, 1)
+
+
+def test_a_suspect_that_comes_when_the_node_drains_goes_back(stepped: Stepped) -> None:
+    held = stepped.suspect()
+    stepped.node._drain(SECONDS)
+    stepped.node._take(held)
+    stepped.until(stepped.node._over)
+    assert (stepped.stored().state, stepped.stored().suspect) == (State.READY, Suspicion.SUSPECT)
+
+
+def test_a_suspect_that_is_another_nodes_by_now_is_not_begun(stepped: Stepped) -> None:
+    held = stepped.suspect()
+    asked(stepped.thread, Request(changes=[lifecycle.rescue(held, Policy(), 0, 0.5)], cancels=[]))
+    asked(stepped.thread, Request(cancels=[CancelAsked("s", "enough")]))
+    stepped.node._take(held)
+    stepped.node._turn()
+    stepped.until(lambda: not stepped.node._cycle.under_way)
+    assert not stepped.handed()
+    assert not stepped.node._suspects.alone

@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from duly.engine.storethread import StoreThread, merged
+from duly.errors import StoreUnavailable
+from duly.ports import CancelAsked, Request, Submission
+from duly.store.sqlite.bell import DatagramBell, Ringer
+from duly.store.sqlite.store import SqliteStore
+from tests.engine.making import SECONDS, asked, lane_of, posted, submission
+from tests.helpers import eventually
+
+
+def made(path: Path, poll: float = 60.0) -> StoreThread:
+    return StoreThread(lambda: SqliteStore(f"{path}/tasks.db"), DatagramBell, poll)
+
+
+@pytest.fixture
+def thread(tmp_path: Path) -> Iterator[StoreThread]:
+    thread = made(tmp_path)
+    yield thread
+    thread.close()
+
+
+@pytest.fixture
+def lane(thread: StoreThread) -> int:
+    return int(asked(thread, lane_of))
+
+
+class Held:
+    """Keeps the store busy, so that what is posted meanwhile comes into one turn."""
+
+    def __init__(self, thread: StoreThread) -> None:
+        self._rest = threading.Event()
+        begun = threading.Event()
+        posted(thread, lambda _: (begun.set(), self._rest.wait(SECONDS)))
+        assert begun.wait(SECONDS)
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, *_: object) -> None:
+        self._rest.set()
+
+
+def submit(*tasks: Submission) -> Request:
+    return Request(submits=list(tasks))
+
+
+def test_nothing_is_opened_before_it_is_needed(thread: StoreThread, tmp_path: Path) -> None:
+    assert thread.address == ""
+    assert not os.listdir(tmp_path)
+    thread.open()
+    thread.open()
+    assert thread.address
+    assert os.path.exists(tmp_path / "tasks.db")
+
+
+def test_what_keeps_a_store_from_opening_is_raised_to_each_who_asks(tmp_path: Path) -> None:
+    thread = made(tmp_path / "missing")
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            thread.open()
+    (tmp_path / "missing").mkdir()
+    thread.open()
+    thread.close()
+
+
+def test_requests_that_gather_share_one_transaction(thread: StoreThread, lane: int) -> None:
+    with Held(thread):
+        answers = [posted(thread, submit(submission(f"t{n}", lane))) for n in range(9)]
+    replies = [answer.get(timeout=SECONDS) for answer in answers]
+    assert all(reply is replies[0] for reply in replies), "one reply for all: it was one exchange"
+    assert replies[0].answers == {f"t{n}": "created" for n in range(9)}
+
+
+def test_functions_see_what_was_asked_for_before_them(thread: StoreThread, lane: int) -> None:
+    with Held(thread):
+        posted(thread, submit(submission("mine", lane)))
+        found = posted(thread, lambda store: store.find(["mine"]))
+    assert [row.id for row in found.get(timeout=SECONDS)] == ["mine"]
+
+
+def test_answers_come_in_the_order_of_the_questions(thread: StoreThread) -> None:
+    told: SimpleQueue[int] = SimpleQueue()
+    with Held(thread):
+        for number in range(5):
+            thread.post(lambda _, number=number: number, lambda result, _: told.put(result))  # type: ignore[misc]
+    assert [told.get(timeout=SECONDS) for _ in range(5)] == list(range(5))
+
+
+def test_an_error_reaches_whom_it_is_for_and_nobody_else(thread: StoreThread, lane: int) -> None:
+    with Held(thread):
+        wrong = posted(thread, lambda _: 1 // 0)
+        right = posted(thread, lambda _: "fine")
+        stored = posted(thread, submit(submission("mine", lane)))
+    assert isinstance(wrong.get(timeout=SECONDS), ZeroDivisionError)
+    assert right.get(timeout=SECONDS) == "fine"
+    assert stored.get(timeout=SECONDS).answers == {"mine": "created"}
+
+
+def test_a_transaction_that_fails_is_told_to_all_who_shared_it_and_to_nobody_after(
+    thread: StoreThread, lane: int
+) -> None:
+    with Held(thread):
+        broken = [posted(thread, submit(submission(name, lane))) for name in ("a", "b")]
+        broken.append(posted(thread, submit(submission("c", lane, band=2**70))))
+    errors = [answer.get(timeout=SECONDS) for answer in broken]
+    assert len({type(error) for error in errors}) == 1
+    assert isinstance(errors[0], Exception)
+    assert asked(thread, submit(submission("d", lane))).answers == {"d": "created"}
+
+
+def test_two_nodes_of_one_app_have_a_transaction_each(thread: StoreThread, lane: int) -> None:
+    nodes = [asked(thread, lambda store, name=name: store.enlist(name, "", "")) for name in ("one", "two")]
+    with Held(thread):
+        answers = [
+            posted(thread, Request(node=node, number=1, submits=[submission(f"t{node}", lane)])) for node in nodes
+        ]
+    replies = [answer.get(timeout=SECONDS) for answer in answers]
+    assert [(reply.done, reply.counted) for reply in replies] == [(True, True), (True, True)]
+    assert replies[0] is not replies[1]
+
+
+def test_a_task_or_cancel_asked_for_twice_in_one_transaction_is_there_once() -> None:
+    first, again = submission("t", 1), submission("t", 1)
+    both = merged([
+        Request(submits=[first], cancels=[CancelAsked("x", "first")]),
+        Request(submits=[again], cancels=[CancelAsked("x", "second")]),
+        Request(node=3, number=8, ring={"bell"}),
+    ])  # fmt: skip
+    assert both.submits == [first]
+    assert both.cancels == [CancelAsked("x", "first")], "the first reason is kept"
+    assert (both.node, both.number, both.ring) == (3, 8, {"bell"})
+
+
+def test_closing_finishes_what_was_posted(thread: StoreThread, lane: int, tmp_path: Path) -> None:
+    with Held(thread):
+        answers = [posted(thread, submit(submission(f"t{n}", lane))) for n in range(3)]
+        closer = threading.Thread(target=thread.close)
+        closer.start()
+        assert eventually(lambda: thread._closed)
+    closer.join(SECONDS)
+    assert answers[2].get(timeout=SECONDS).answers["t2"] == "created"
+    assert not {"duly-store"} & {one.name for one in threading.enumerate()}
+
+
+def test_a_closed_store_is_used_no_more_and_can_be_closed_again(thread: StoreThread) -> None:
+    thread.open()
+    thread.close()
+    thread.close()
+    for use in (thread.open, lambda: posted(thread, len), lambda: thread.do(len, lambda *_: None)):
+        with pytest.raises(StoreUnavailable, match="closed"):
+            use()
+
+
+def test_whoever_waits_is_told_that_the_store_was_closed(thread: StoreThread, lane: int) -> None:
+    told: SimpleQueue[BaseException | None] = SimpleQueue()
+    asked(thread, submit(submission("t", lane)))
+    thread.when_ended("t", lambda _, error: told.put(error))
+    thread.when_changed(thread.changes, lambda _, error: told.put(error))
+    asked(thread, lambda _: None)
+    thread.close()
+    assert any(isinstance(told.get(timeout=SECONDS), StoreUnavailable) for _ in range(2))
+
+
+class Closing(deque[Any]):
+    """Jobs that are put in place while another thread closes the store."""
+
+    def __init__(self, thread: StoreThread) -> None:
+        super().__init__()
+        self.closer = threading.Thread(target=thread.close)
+
+    def append(self, job: Any) -> None:
+        self.closer.start()
+        self.closer.join(0.1)
+        super().append(job)
+
+
+def test_what_is_posted_while_another_closes_it_is_answered_all_the_same(thread: StoreThread) -> None:
+    thread.open()
+    thread._jobs = closing = Closing(thread)
+    assert posted(thread, lambda _: "done").get(timeout=SECONDS) == "done"
+    closing.closer.join(SECONDS)
+
+
+def test_a_closed_store_holds_no_descriptor(tmp_path: Path) -> None:
+    def opened_and_closed() -> int:
+        thread = made(tmp_path)
+        thread.open()
+        thread.close()
+        gc.collect()
+        return len(os.listdir("/proc/self/fd"))
+
+    assert opened_and_closed() == opened_and_closed()
+
+
+# waiting
+
+
+def end(store: SqliteStore, task_id: str = "t") -> None:
+    store.exchange(Request(cancels=[CancelAsked(task_id, "enough")]))
+
+
+def other(path: Path) -> SqliteStore:
+    store = SqliteStore(f"{path}/tasks.db")
+    store.open()
+    return store
+
+
+def ended_by(thread: StoreThread, task_id: str = "t") -> threading.Event:
+    told = threading.Event()
+    thread.when_ended(task_id, lambda *_: told.set())
+    asked(thread, lambda _: None)
+    return told
+
+
+@pytest.mark.parametrize("task_id", ["t", "unknown"])
+def test_who_waits_for_what_has_ended_or_never_was_is_told_at_once(
+    thread: StoreThread, lane: int, task_id: str
+) -> None:
+    asked(thread, submit(submission("t", lane)))
+    asked(thread, Request(cancels=[CancelAsked("t", "enough")]))
+    for _ in range(2):
+        assert ended_by(thread, task_id).wait(SECONDS)
+
+
+def test_an_end_that_another_process_commits_is_seen_without_any_bell(
+    thread: StoreThread, lane: int, tmp_path: Path
+) -> None:
+    asked(thread, submit(submission("t", lane)))
+    told, others = ended_by(thread), other(tmp_path)
+    end(others)
+    assert told.wait(SECONDS)
+    others.close()
+
+
+def test_an_end_committed_by_a_callers_own_thread_is_told_to_who_waits(thread: StoreThread, lane: int) -> None:
+    asked(thread, submit(submission("t", lane)))
+    told = ended_by(thread)
+    answered: SimpleQueue[Any] = SimpleQueue()
+    eventually(lambda: not thread._busy)
+    thread.do(Request(cancels=[CancelAsked("t", "enough")]), lambda reply, error: answered.put(error))
+    assert answered.get(timeout=SECONDS) is None
+    assert told.wait(2)
+
+
+def test_a_ring_makes_it_look(thread: StoreThread, lane: int) -> None:
+    asked(thread, submit(submission("t", lane)))
+    changed: SimpleQueue[None] = SimpleQueue()
+    asked(thread, lambda _: None)
+    thread.when_changed(thread.changes, lambda *_: changed.put(None))
+    ringer = Ringer()
+    ringer.ring([thread.address])
+    ringer.close()
+    changed.get(timeout=SECONDS)
+
+
+def test_who_has_given_up_is_not_told(thread: StoreThread, lane: int) -> None:
+    asked(thread, submit(submission("t", lane)))
+    told: list[str] = []
+    forget = thread.when_ended("t", lambda *_: told.append("given up"))
+    stays = ended_by(thread)
+    forget()
+    asked(thread, Request(cancels=[CancelAsked("t", "enough")]))
+    assert stays.wait(SECONDS)
+    assert not told
+    forget()
+    asked(thread, lambda _: None)
+
+
+def test_nobody_who_waits_leaves_anything_behind(thread: StoreThread, lane: int) -> None:
+    asked(thread, submit(submission("t", lane)))
+    for forget in [thread.when_ended("t", lambda *_: None) for _ in range(3)]:
+        forget()
+    asked(thread, lambda _: None)
+    assert not thread._ending
+
+
+def test_waiting_for_what_does_not_happen_costs_next_to_nothing(thread: StoreThread, lane: int) -> None:
+    asked(thread, submit(submission("t", lane)))
+    told = ended_by(thread)
+    before = time.process_time()
+    assert not told.wait(0.3)
+    assert time.process_time() - before < 0.1
+
+
+FORKING = """
+import os, signal, sys
+from duly.core.task import State
+from tests.engine.making import asked, lane_of, posted, submission
+from tests.engine.test_storethread import made, submit
+from pathlib import Path
+
+thread = made(Path(sys.argv[1]))
+lane = asked(thread, lane_of)
+theirs = asked(thread, lambda store: id(store))
+pid = os.fork()
+if pid == 0:
+    signal.alarm(20)
+    thread.do(submit(submission("child's", lane)), lambda reply, error: None)
+    assert asked(thread, lambda store: id(store)) != theirs, "the parent's store must not be used here"
+    thread.close()
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+print([row.id for row in asked(thread, lambda store: store.find(["child's"]))])
+thread.close()
+"""
+
+
+def test_a_forked_process_opens_a_store_of_its_own(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKING, str(tmp_path)],
+        stdout=subprocess.PIPE, text=True, timeout=60, check=False, env={**os.environ, "PYTHONPATH": ".:src"},
+    )  # fmt: skip
+    assert (result.returncode, result.stdout) == (0, '["child\'s"]\n')
