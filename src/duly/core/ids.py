@@ -13,10 +13,10 @@ def uuid7(milliseconds: int, dice: bytes) -> str:
     >>> uuid7(1_700_000_000_000, bytes(10))
     '018bcfe5-6800-7000-8000-000000000000'
     """
-    r = int.from_bytes(dice, "big")
-    high = (milliseconds << 16) | 0x7000 | (r >> 68)
-    low = 0x8000_0000_0000_0000 | (r & 0x3FFF_FFFF_FFFF_FFFF)
-    text = f"{high & 0xFFFF_FFFF_FFFF_FFFF:016x}{low:016x}"
+    octets = bytearray((milliseconds & 0xFFFF_FFFF_FFFF).to_bytes(6, "big") + dice)
+    octets[6] = 0x70 | octets[6] & 0x0F
+    octets[8] = 0x80 | octets[8] & 0x3F
+    text = octets.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 

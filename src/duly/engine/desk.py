@@ -18,6 +18,7 @@ from duly.errors import TaskNotFound, WaitTimeout
 from duly.ports import CancelAsked, EventRow, Filter, Request, Submission, TaskRow
 
 T = TypeVar("T")
+_ADMITTED = {state: shown(state, None) for state in State}
 
 MOST_SUBMITS = 10_000
 PAGE = 200
@@ -39,7 +40,7 @@ class Desk:
             for lane in (yield lambda store: store.lanes(missing)):
                 self._lanes[lane.queue, lane.action, lane.version] = lane.number
         reply = yield Request(submits=[self._submission(passport, bell) for passport in passports])
-        states = {passport.id: shown(admit(passport.options), None) for passport in passports}
+        states = {passport.id: _ADMITTED[admit(passport.options)] for passport in passports}
         known = [task_id for task_id, answer in reply.answers.items() if answer == "existing"]
         if known:
             rows: list[TaskRow] = yield lambda store: store.find(known)
