@@ -74,6 +74,7 @@ def interrupted_at(place: int, write: Callable[[], object]) -> bool:
                     raise Interrupted
         return trace
 
+    sys._getframe().f_trace_opcodes = True  # of frames to come, Python 3.12 heeds it only once some frame has had it
     try:
         sys.settrace(trace)
         write()
