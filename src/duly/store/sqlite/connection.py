@@ -22,6 +22,7 @@ from duly.errors import (
     StoreUnavailable,
 )
 from duly.store.migrations import Migration
+from duly.store.sqlite.filesystem import refuse_shared
 
 APPLICATION_ID = 0x64756C79
 """Written into the file's header: "duly"."""
@@ -102,6 +103,7 @@ def open_connection(path: str) -> apsw.Connection:
             "sqlite.org/wal.html#walresetbug); install apsw >= 3.51.3"
         )
     if path != ":memory:":
+        refuse_shared(path)
         _make_private(path)
     with translated(path):
         connection = apsw.Connection(path)
