@@ -353,7 +353,7 @@ class Node:
                     raise error
                 return
             version, dead = seen
-            self._look = self._look or version != self._seen_version
+            self._look = True  # the poll is the truth, whatever was missed before; an empty look is not committed
             self._seen_version = version
             for node in dead:
                 if node.number not in self._rescuing and node.number != self._number:
