@@ -113,7 +113,6 @@ class Node:
         self._number = 0
         self._cycle = Cycle(0, self._store_now, self._let_go)
         self._offset = time.time_ns() // 1000 - time.monotonic_ns() // 1000
-        self._seen_version = -1
         self._turns = 0
         self._look = True
         self._more = False
@@ -344,17 +343,15 @@ class Node:
             for attempt in self._window.take_all():  # nothing was handed over for a whole poll: others may be free
                 self._cycle.hand_back(attempt)
         self._handed_at_poll = self._handed
-        self._thread.post(lambda store: (store.version(), store.dead()), self._polled)
+        self._thread.post(lambda store: store.dead(), self._polled)
 
-    def _polled(self, seen: Any, error: BaseException | None) -> None:
+    def _polled(self, dead: Any, error: BaseException | None) -> None:
         def take() -> None:
             if error is not None:
                 if not isinstance(error, StoreBusy | StoreFull):
                     raise error
                 return
-            version, dead = seen
             self._look = True  # the poll is the truth, whatever was missed before; an empty look is not committed
-            self._seen_version = version
             for node in dead:
                 if node.number not in self._rescuing and node.number != self._number:
                     self._rescuing.add(node.number)
