@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from duly.runner.output import _BOUNDARY, TAIL, Reader
+from duly.runner.output import _BOUNDARY, TAIL, Reader, new_secret
 
 SECRET = bytes(range(16))
 
@@ -73,3 +73,13 @@ def test_the_end_of_a_pipe_is_noticed(pipe):
 
     assert reader.read() == [(b"last", None)]
     assert reader.at_end
+
+
+def test_a_finished_line_is_never_held_back_for_the_secret():
+    """A secret that began as lines end would hold back each line's end until more is printed."""
+    read, write = os.pipe2(os.O_NONBLOCK)
+    for _ in range(2_000):
+        os.write(write, b"a line\n")
+        assert Reader(read, new_secret()).read() == [(b"a line\n", None)]
+    os.close(read)
+    os.close(write)

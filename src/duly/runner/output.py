@@ -21,6 +21,14 @@ _BOUNDARY = struct.Struct("<16sqq")
 SECRET_BYTES = 16
 
 
+def new_secret() -> bytes:
+    """Return what marks a boundary in one runner's pipe.
+
+    Its first byte is never the last of a line or of any text: a reader keeps back what may be its beginning.
+    """
+    return b"\xff" + os.urandom(SECRET_BYTES - 1)  # 0xff is no part of UTF-8
+
+
 class _Watched(io.FileIO):
     """A descriptor that remembers whether anything was written through it."""
 

@@ -69,7 +69,7 @@ class Runner:
         return f"<Runner {self.number} pid {self.pid}>"
 
     def _capture(self) -> None:
-        secret = os.urandom(output.SECRET_BYTES)
+        secret = output.new_secret()
         secret_read, secret_write = os.pipe2(os.O_CLOEXEC)
         os.write(secret_write, secret)
         os.close(secret_write)
