@@ -420,7 +420,7 @@ def by_the_store() -> tuple[list[Seen], list[Seen]]:
     now, cancel = UNTIL, [CancelAsked("id", "")]
     ways = [
         seen("Its time comes", "due")._replace(also=""),
-        seen("A node claims it", "claim", want=Want([lane.number], 1)),
+        seen("A node claims it", "claim", wants=[Want([lane.number], 1)]),
     ]
     seen("", "", cancels=cancel)
     late = [seen("Somebody cancels it once more", "", cancels=cancel)]

@@ -8,7 +8,7 @@ reads, or is about nodes. Times are microseconds since 1970 by the store's clock
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -50,21 +50,18 @@ class CancelAsked(msgspec.Struct, frozen=True, array_like=True, gc=False):
     reason: str
 
 
-Suspected: TypeAlias = Literal["no", "first", "last"]
-
-
 class Want(NamedTuple):
     """What a node would like to claim: from these lanes, `free` at once and `beyond` more if they are more urgent.
 
-    `worst` is the (band, rank) to be more urgent than. One suspect may be wanted instead: `first`, or `last`, if
-    there is nothing else.
+    `worst` is the (band, rank) to be more urgent than. With `suspect` it is one suspect that is wanted, and alone:
+    not if anything was claimed by a want before, and nothing is claimed by those that follow.
     """
 
     lanes: Sequence[int]
     free: int
     beyond: int = 0
     worst: tuple[int, int] | None = None
-    suspects: Suspected = "no"
+    suspect: bool = False
 
     def takes(self, place: int, held: Held) -> bool:
         """Whether it takes the task at this place of the store's order."""
@@ -82,8 +79,8 @@ class Rejection(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Request(msgspec.Struct, kw_only=True):
     """One exchange. `number` counts the exchanges of a node, so that one whose answer was lost can be asked for.
 
-    There is one change per (key, claim) and one cancel per id. `ring` holds the bells of submitters whose tasks end
-    with this.
+    There is one change per (key, claim) and one cancel per id. `wants` are met in their order. `ring` holds
+    the bells of submitters whose tasks end with this.
     """
 
     node: int | None = None
@@ -92,7 +89,7 @@ class Request(msgspec.Struct, kw_only=True):
     rejections: list[Rejection] = []
     cancels: list[CancelAsked] = []
     submits: list[Submission] = []
-    want: Want | None = None
+    wants: list[Want] = []
     ring: set[str] = set()
 
     def empty(self) -> bool:

@@ -98,7 +98,7 @@ class Walk:
             self.state = State.READY
 
     def claim(self):
-        claims = self.exchange(want=Want([self.lane], 1, suspects="last")).claims
+        claims = self.exchange(wants=[Want([self.lane], 1), Want([self.lane], 1, suspect=True)]).claims
         assert bool(claims) == (self.state == State.READY), "what is ready is claimed, and nothing else"
         if claims:
             (self.held,) = claims

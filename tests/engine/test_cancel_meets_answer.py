@@ -31,7 +31,7 @@ def test_what_the_attempt_told_and_when_it_began_is_kept_with_the_cancelled_task
     store.exchange(Request(submits=[Submission("id", lane.number, State.READY, 1, 0, 1, 0, None, None, "{}", "", "")]))
     let_go: list[Attempt] = []
     cycle = Cycle(node, lambda: NOW + 9, let_go.append)
-    reply = store.exchange(cycle.request(Want([lane.number], 1)))
+    reply = store.exchange(cycle.request([Want([lane.number], 1)]))
     cycle.answered(reply)
     attempt = Attempt(reply.claims[0], 0, Policy(), RunTime())
     store.exchange(Request(cancels=[CancelAsked("id", "enough")]))
@@ -39,8 +39,8 @@ def test_what_the_attempt_told_and_when_it_began_is_kept_with_the_cancelled_task
     attempt.started_at, attempt.info = NOW + 5, '{"pages":3}'
     attempt.events = [("start", NOW + 5, None), ("info", NOW + 6, {"pages": 3})]
     cycle.finish(attempt, outcome)
-    cycle.answered(store.exchange(cycle.request(None)))
-    cycle.answered(store.exchange(cycle.request(None)))
+    cycle.answered(store.exchange(cycle.request([])))
+    cycle.answered(store.exchange(cycle.request([])))
 
     (row,) = store.find(["id"])
     assert (State(row.state), row.value, row.cause) == (State.CANCELLED, None, "cancel")

@@ -35,8 +35,8 @@ class Side:
         (held,) = self.exchange(Want([self.lane], 1)).claims
         return Attempt(held, 0, Policy(), RunTime())
 
-    def exchange(self, want: Want | None = None) -> Reply:
-        reply = self.store.exchange(self.cycle.request(want))
+    def exchange(self, *wants: Want) -> Reply:
+        reply = self.store.exchange(self.cycle.request(list(wants)))
         self.cycle.answered(reply)
         return reply
 
@@ -47,7 +47,7 @@ class Side:
         change = lifecycle.rescue(attempt.held, attempt.policy, NOW, 0.5)
         self.store.exchange(Request(changes=[change]))
         other = self.store.enlist("other", "", "")
-        reply = self.store.exchange(Request(node=other, number=1, want=Want([self.lane], 1)))
+        reply = self.store.exchange(Request(node=other, number=1, wants=[Want([self.lane], 1)]))
         assert [held.id for held in reply.claims] == [attempt.held.id]
 
 
@@ -65,7 +65,7 @@ def test_several_notes_of_an_attempt_are_one_change_in_their_order(side: Side) -
     for number in range(3):
         said(attempt, Said(attempt.held.key, attempt.held.claim, "update", f'{{"data":{number}}}'), NOW + number)
         side.cycle.note(attempt)
-    request = side.cycle.request(None)
+    request = side.cycle.request([])
     assert [len(change.events) for change in request.changes] == [4]
     side.cycle.answered(side.store.exchange(request))
     assert kinds(side.store, "t") == ["start", "update", "update", "update"]
@@ -76,7 +76,7 @@ def test_notes_and_the_outcome_are_one_change(side: Side) -> None:
     began(attempt, 0.0, NOW)
     side.cycle.note(attempt)
     side.cycle.finish(attempt, Success("1"))
-    assert len(side.cycle.request(None).changes) == 1
+    assert len(side.cycle.request([]).changes) == 1
     side.cycle.answered(side.store.exchange(side.cycle.again()))
     assert kinds(side.store, "t") == ["start", "success"]
 
@@ -84,13 +84,13 @@ def test_notes_and_the_outcome_are_one_change(side: Side) -> None:
 def test_what_is_said_while_an_exchange_is_under_way_goes_with_the_next(side: Side) -> None:
     first, second = side.claim("a"), side.claim("b")
     side.cycle.finish(first, Success("1"))
-    request = side.cycle.request(None)
+    request = side.cycle.request([])
     side.cycle.finish(second, Success("2"))
     assert side.cycle.under_way
     assert side.cycle.anything()
     side.cycle.answered(side.store.exchange(request))
     assert not side.cycle.under_way
-    assert [change.key for change in side.cycle.request(None).changes] == [second.held.key]
+    assert [change.key for change in side.cycle.request([]).changes] == [second.held.key]
 
 
 def test_a_request_takes_all_there_is_and_leaves_nothing(side: Side) -> None:
@@ -100,13 +100,13 @@ def test_a_request_takes_all_there_is_and_leaves_nothing(side: Side) -> None:
     assert side.cycle.anything()
     side.exchange()
     assert not side.cycle.anything()
-    assert side.cycle.request(None).empty()
+    assert side.cycle.request([]).empty()
 
 
 def test_what_could_not_be_carried_out_is_sent_once_more_as_it_was(side: Side) -> None:
     attempt = side.claim()
     side.cycle.finish(attempt, Success("1"))
-    sent = side.cycle.request(Want([side.lane], 1))
+    sent = side.cycle.request([Want([side.lane], 1)])
     again = side.cycle.again()
     assert again is sent
     assert side.cycle.under_way
@@ -117,20 +117,20 @@ def test_what_could_not_be_carried_out_is_sent_once_more_as_it_was(side: Side) -
 def test_exchanges_that_wrote_are_counted_and_those_that_wrote_nothing_are_not(side: Side) -> None:
     numbers = []
     for _ in range(2):
-        numbers.append(side.cycle.request(Want([side.lane], 1)).number)
+        numbers.append(side.cycle.request([Want([side.lane], 1)]).number)
         side.cycle.answered(side.store.exchange(side.cycle.again()))
     attempt = side.claim()
     side.cycle.finish(attempt, Success("1"))
-    numbers.append(side.cycle.request(None).number)
+    numbers.append(side.cycle.request([]).number)
     side.cycle.answered(side.store.exchange(side.cycle.again()))
-    numbers.append(side.cycle.request(None).number)
+    numbers.append(side.cycle.request([]).number)
     assert numbers == [1, 1, 2, 3]
 
 
 def test_an_exchange_that_happened_is_not_done_twice(side: Side) -> None:
     attempt = side.claim()
     side.cycle.finish(attempt, Success("1"))
-    request = side.cycle.request(None)
+    request = side.cycle.request([])
     assert side.store.exchange(request).done
     side.store.exchange(request)
     assert kinds(side.store, "t") == ["success"]
@@ -140,18 +140,18 @@ def test_an_exchange_that_happened_is_not_done_twice(side: Side) -> None:
 def test_who_waits_is_rung_for_an_end_and_for_nothing_less(side: Side, last: bool) -> None:
     attempt = side.claim(bell="waiter")
     side.cycle.finish(attempt, Success("1") if last else Raised(ErrorData(type="E", message="")))
-    assert side.cycle.request(None).ring == ({"waiter"} if last else set())
+    assert side.cycle.request([]).ring == ({"waiter"} if last else set())
 
 
 def test_a_suspect_that_proved_itself_is_cleared(side: Side) -> None:
     attempt = side.claim()
     side.cycle.note(attempt, cleared=True)
     side.cycle.note(attempt)
-    (change,) = side.cycle.request(None).changes
+    (change,) = side.cycle.request([]).changes
     assert change.suspect == 0
     side.cycle.answered(side.store.exchange(side.cycle.again()))
     side.cycle.note(attempt)
-    assert side.cycle.request(None).changes[0].suspect is None
+    assert side.cycle.request([]).changes[0].suspect is None
 
 
 # misses

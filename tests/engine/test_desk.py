@@ -67,7 +67,7 @@ def test_what_is_put_in_front_is_claimed_first(thread: StoreThread, desk: Desk) 
     ask(thread, desk.submit([passport("a"), passport("b"), passport("first", front=True)], ""))
     node = asked(thread, lambda store: store.enlist("n", "", ""))
     (lane,) = asked(thread, lambda store: store.lanes())
-    reply = asked(thread, Request(node=node, number=1, want=Want([lane.number], 3)))
+    reply = asked(thread, Request(node=node, number=1, wants=[Want([lane.number], 3)]))
     assert [held.id for held in reply.claims] == ["first", "a", "b"]
 
 
@@ -96,7 +96,7 @@ def test_a_cancel_can_wait_until_what_runs_has_ended(thread: StoreThread, desk: 
     ask(thread, desk.submit([passport()], ""))
     node = asked(thread, lambda store: store.enlist("n", "", ""))
     (lane,) = asked(thread, lambda store: store.lanes())
-    asked(thread, Request(node=node, number=1, want=Want([lane.number], 1)))
+    asked(thread, Request(node=node, number=1, wants=[Want([lane.number], 1)]))
     with pytest.raises(WaitTimeout):
         ask(thread, desk.cancel("t", "enough", 0.01))
     assert ask(thread, desk.cancel("t", "enough", None)) == "asked"

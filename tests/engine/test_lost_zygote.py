@@ -127,7 +127,7 @@ def test_what_an_attempt_told_just_before_it_was_lost_is_kept() -> None:
     lane, node = lane_of(store), store.enlist("node", "", "")
     store.exchange(Request(submits=[submission("task", lane)]))
     cycle = Cycle(node, lambda: 9, lambda _: None)
-    reply = store.exchange(cycle.request(Want([lane], 1)))
+    reply = store.exchange(cycle.request([Want([lane], 1)]))
     cycle.answered(reply)
     attempt = Attempt(reply.claims[0], 0, Policy(), RunTime())
     began(attempt, 1.0, 5)
@@ -135,7 +135,7 @@ def test_what_an_attempt_told_just_before_it_was_lost_is_kept() -> None:
     cycle.note(attempt)
 
     cycle.lose(attempt)  # in the same turn: the note was not sent
-    cycle.answered(store.exchange(cycle.request(None)))
+    cycle.answered(store.exchange(cycle.request([])))
     (row,) = store.find(["task"])
     assert (State(row.state), row.attempt, row.losses) == (State.READY, 0, 1)
     assert (row.info, row.started_at) == ('{"pages":3}', 5)

@@ -204,11 +204,11 @@ class Stepped:
         for name in ("lost", "lost too"):
             lost = asked(self.thread, lambda store, name=name: store.enlist(name, "", ""))
             want = Want([lane.number], 1)
-            (held,) = asked(self.thread, Request(node=lost, number=1, want=want)).claims
+            (held,) = asked(self.thread, Request(node=lost, number=1, wants=[want])).claims
             asked(self.thread, Request(changes=[lifecycle.rescue(held, Policy(), 0, 0.5)]))
-        want = Want([lane.number], 0, suspects="first")
+        want = Want([lane.number], 0, suspect=True)
         cycle = self.node._cycle
-        reply = asked(self.thread, cycle.request(want))
+        reply = asked(self.thread, cycle.request([want]))
         cycle.answered(reply)
         (held,) = reply.claims
         assert held.suspect == Suspicion.SUSPECT

@@ -28,7 +28,7 @@ class Scene:
         if tasks:
             asked(self.thread, Request(submits=[submission(task, self.lane) for task in tasks]))
         node = asked(self.thread, lambda store: store.enlist(name, "", "there:1"))
-        asked(self.thread, Request(node=node, number=1, want=Want([self.lane], 99)))
+        asked(self.thread, Request(node=node, number=1, wants=[Want([self.lane], 99)]))
         asked(self.thread, lambda store: store.abandon(node))
         (row,) = asked(self.thread, lambda store: store.dead())
         return row

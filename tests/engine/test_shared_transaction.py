@@ -39,7 +39,7 @@ def held_by_a_dead_node(thread: StoreThread, *ids: str) -> list[Change]:
     lane = asked(thread, lane_of)
     node = asked(thread, lambda store: store.enlist(ids[0], "", ""))
     asked(thread, Request(submits=[submission(task_id, lane) for task_id in ids]))
-    claims = asked(thread, Request(node=node, number=1, want=Want([lane], len(ids)))).claims
+    claims = asked(thread, Request(node=node, number=1, wants=[Want([lane], len(ids))])).claims
     return [lifecycle.rescue(held, Policy(), 1, 0.5) for held in claims]
 
 
@@ -48,7 +48,7 @@ def test_a_node_is_not_told_what_missed_of_a_rescue_beside_it(thread: StoreThrea
     asked(thread, Request(changes=changes))  # somebody else was there first
     node = asked(thread, lambda store: store.enlist("living", "", ""))
 
-    mine, rescue = together(thread, Request(node=node, number=1, want=Want([1], 9)), Request(changes=changes))
+    mine, rescue = together(thread, Request(node=node, number=1, wants=[Want([1], 9)]), Request(changes=changes))
     assert (mine.misses, len(mine.claims)) == ([], 2)
     assert len(rescue.misses) == 2
 

@@ -30,13 +30,13 @@ def lose_nodes(path: Path, times: int, *, watched: bool = False) -> None:
     lanes = [lane.number for lane in store.lanes()]
     for _ in range(times):
         node = store.enlist(f"lost {_}", "", "")
-        claims = store.exchange(Request(node=node, number=1, want=Want(lanes, 1))).claims
+        claims = store.exchange(Request(node=node, number=1, wants=[Want(lanes, 1)])).claims
         store.exchange(Request(changes=[lifecycle.rescue(held, Policy(), wall_clock(), 0.5) for held in claims]))
         store.leave(node)
     if watched:
         node = store.enlist("last", "", "")
-        want = Want(lanes, 1, suspects="first")
-        claims = store.exchange(Request(node=node, number=1, want=want)).claims
+        want = Want(lanes, 1, suspect=True)
+        claims = store.exchange(Request(node=node, number=1, wants=[want])).claims
         notes = [lifecycle.note(held, [("start", 1, None)], started_at=1) for held in claims]
         store.exchange(Request(node=node, number=2, changes=notes))
         store.abandon(node)

@@ -82,7 +82,7 @@ def counted(*arguments, **more):
 store._counted = counted
 held = hands.enlist()
 store.exchange(Request(node=held, number=1, submits=[hands.submission("half")], cancels=[CancelAsked(sys.argv[2], "")],
-    want=Want([hands.lane], 5)))
+    wants=[Want([hands.lane], 5)]))
 """,
         kept,
     )

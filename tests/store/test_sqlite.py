@@ -43,7 +43,7 @@ def test_a_clock_that_is_set_back_makes_nothing_due(open_store: OpenStore) -> No
     hands.submit()
     now[0] = HOUR
     dated = hands.submission(state=State.SCHEDULED, run_at=2 * HOUR)
-    reply = hands.exchange(submits=[dated], want=Want([hands.lane], 10))
+    reply = hands.exchange(submits=[dated], wants=[Want([hands.lane], 10)])
     assert reply.now == HOUR
     assert hands.seen(dated.id) == (State.SCHEDULED, 0)
     assert hands.exchange(submits=[dated]).answers == {dated.id: "existing"}
@@ -203,7 +203,7 @@ SYNCED: dict[str, Callable[[Hands, Held], object]] = {
     "two submits": lambda hands, _: hands.exchange(submits=[hands.submission(), hands.submission()]),
     "a cancel": lambda hands, held: hands.store.exchange(Request(cancels=[CancelAsked(held.id, "")])),
     "an outcome": lambda hands, held: hands.exchange(changes=[ended(held)]),
-    "an outcome with a claim": lambda hands, held: hands.exchange(changes=[ended(held)], want=Want([hands.lane], 1)),
+    "an outcome with a claim": lambda hands, held: hands.exchange(changes=[ended(held)], wants=[Want([hands.lane], 1)]),
     "a lane": lambda hands, _: hands.store.lanes([("default", "other:one", 1)]),
 }
 

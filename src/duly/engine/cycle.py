@@ -83,7 +83,7 @@ class Cycle:
         self.decide(attempt, lifecycle.hand_back(attempt.held, self._now()))
 
     # exchanging
-    def request(self, want: Want | None) -> Request:
+    def request(self, wants: list[Want]) -> Request:
         """Take all that has gathered into a request."""
         self._said += [
             Said(attempt, None, note_of(attempt, cleared=attempt.held.key in self._cleared))
@@ -95,7 +95,7 @@ class Cycle:
             number=self._number,
             changes=[said.change for said in self._sent],
             rejections=self._rejections,
-            want=want,
+            wants=wants,
             ring=self._ring,
         )
         self._noted, self._cleared, self._rejections, self._ring = {}, set(), [], set()

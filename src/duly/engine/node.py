@@ -47,7 +47,6 @@ from duly.ports import (
     Reply,
     Runner,
     RunnerEvent,
-    Suspected,
     Told,
     Want,
 )
@@ -249,7 +248,7 @@ class Node:
         if not (looks or self._cycle.anything()):
             return
         self._look, self._more = not self._prepared, not room  # what is not asked for may be there when there is room
-        self._send(self._cycle.request(self._want(room)))
+        self._send(self._cycle.request(self._wants(room)))
 
     def _room(self) -> int:
         if self._draining is not None or self._suspects.alone:
@@ -257,15 +256,17 @@ class Node:
         taking = self._crew.taking()
         return self._window.room(len(taking), sum(1 for member in taking if not member.handed))
 
-    def _want(self, room: int) -> Want | None:
+    def _wants(self, room: int) -> list[Want]:
         if self._draining is not None or self._suspects.alone or not self._prepared:
-            return None
+            return []
         self._turns += 1
         idle = not len(self._window) and any(not member.handed for member in self._crew.taking())
-        theirs = self._turns % (SUSPECT_TURN if idle else BUSY_SUSPECT_TURN) == 0
-        suspects: Suspected = "first" if theirs else "last" if idle else "no"
         beyond = self._settings.concurrency if len(self._window) else 0
-        return Want(self._roster.lanes, room, beyond, self._window.worst(), suspects)
+        wants = [Want(self._roster.lanes, room, beyond, self._window.worst())]
+        suspect = Want(self._roster.lanes, 1, suspect=True)
+        if self._turns % (SUSPECT_TURN if idle else BUSY_SUSPECT_TURN) == 0:
+            return [suspect, *wants]
+        return [*wants, suspect] if idle else wants
 
     def _send(self, request: Any) -> None:
         def done(reply: Reply | None, error: BaseException | None) -> None:

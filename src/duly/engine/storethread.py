@@ -296,7 +296,7 @@ def merged(requests: list[Request]) -> Request:
         number=holder.number,
         changes=holder.changes,
         rejections=holder.rejections,
-        want=holder.want,
+        wants=holder.wants,
         ring=holder.ring,
         submits=list(submits.values()),
         cancels=list(cancels.values()),

@@ -13,7 +13,7 @@ from duly.core.action import Policy
 from duly.core.order import Place, rank_terms
 from duly.core.outcome import Outcome, Success
 from duly.core.task import Change, EventEntry, Held, State
-from duly.ports import CancelAsked, Reply, Request, Store, Submission, Suspected, TaskRow, Want
+from duly.ports import CancelAsked, Reply, Request, Store, Submission, TaskRow, Want
 
 HOUR = 3_600_000_000
 POLICY = Policy()
@@ -98,9 +98,14 @@ class Hands:
         self.number += reply.counted
         return reply
 
-    def claim(self, most: int = 10, *, suspects: Suspected = "no", lanes: list[int] | None = None) -> list[Held]:
+    def claim(self, most: int = 10, *, lanes: list[int] | None = None) -> list[Held]:
         """Claim for the node."""
-        return self.exchange(want=Want(lanes or [self.lane], most, suspects=suspects)).claims
+        return self.exchange(wants=[Want(lanes or [self.lane], most)]).claims
+
+    def claim_suspect(self, *, first: bool, most: int = 10) -> list[Held]:
+        """Claim one suspect for the node, before any others or if there are none."""
+        wants = [Want([self.lane], 1, suspect=True), Want([self.lane], most)]
+        return self.exchange(wants=wants if first else wants[::-1]).claims
 
     def claim_one(self) -> Held:
         """Claim the one task that is ready."""

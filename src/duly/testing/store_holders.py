@@ -127,7 +127,7 @@ def an_exchange_is_done_whole_or_not_at_all(hands: Hands) -> None:
     hands.store.leave(lost)
     hands.node, hands.number = lost, number
     new = hands.submission()
-    reply = hands.exchange(changes=[ended(held)], submits=[new], want=Want([hands.lane], 5))
+    reply = hands.exchange(changes=[ended(held)], submits=[new], wants=[Want([hands.lane], 5)])
     assert not reply.done, "a node that was given up goes on"
     said = (reply.answers, reply.claims, reply.counted)
     assert said == ({}, [], False), f"nothing was done, but this is said: {reply}"
@@ -152,7 +152,7 @@ def what_writes_nothing_is_not_counted(hands: Hands) -> None:
     """Looking for work in vain costs no commit and no number."""
     hands.enlist()
     for _ in range(2):
-        reply = hands.exchange(want=Want([hands.lane], 5))
+        reply = hands.exchange(wants=[Want([hands.lane], 5)])
         assert (reply.done, reply.counted, reply.claims, reply.misses) == (True, False, [], []), reply
 
 

@@ -78,11 +78,11 @@ def suspects_are_claimed_apart(hands: Hands) -> None:
     assert {hands.row(task_id).suspect for task_id in suspects} == {1}, "a task lost twice is no suspect"
     assert hands.claim() == [], "a suspect was claimed that was not asked for"
     others = {hands.submit(), hands.submit()}
-    assert {held.id for held in hands.claim(1, suspects="last")} < others, "suspects come last here"
-    first = hands.claim(suspects="first")
+    assert {held.id for held in hands.claim_suspect(first=False, most=1)} < others, "suspects come last here"
+    first = hands.claim_suspect(first=True)
     assert [bool(held.suspect) for held in first] == [True], first
-    assert {held.id for held in hands.claim(suspects="last")} < others, "suspects come last here"
-    last = hands.claim(suspects="last")
+    assert {held.id for held in hands.claim_suspect(first=False)} < others, "suspects come last here"
+    last = hands.claim_suspect(first=False)
     assert {held.id for held in [*first, *last]} == suspects, "not all suspects were claimed"
 
 

@@ -102,7 +102,7 @@ def nothing_starts_before_its_date(hands: Hands) -> None:
     later = hands.submit(state=State.SCHEDULED, run_at=now + 2 * HOUR)
     sooner = hands.submit(state=State.SCHEDULED, run_at=now + HOUR)
     past = hands.submit(state=State.SCHEDULED, run_at=now - HOUR)
-    reply = hands.exchange(want=Want([hands.lane], 10))
+    reply = hands.exchange(wants=[Want([hands.lane], 10)])
     assert [held.id for held in reply.claims] == [past], "claimed was what is not due, or not what is"
     assert reply.next is not None, "the next date is not told"
     assert (reply.next.at, reply.next.id, reply.next.what) == (now + HOUR, sooner, "due"), reply.next
@@ -135,9 +135,9 @@ def no_more_is_claimed_than_wanted(hands: Hands) -> None:
     """`free` bounds a claim; beyond that only what is more urgent than the worst that is held."""
     ids = [hands.submit(band=band) for band in (0, 0, 1, 1)]
     worst = (0, 1 << 62)
-    claims = hands.exchange(want=Want([hands.lane], 1, beyond=2, worst=worst)).claims
+    claims = hands.exchange(wants=[Want([hands.lane], 1, beyond=2, worst=worst)]).claims
     assert [held.id for held in claims] == ids[:2], "claimed beyond what is free was what is not more urgent"
-    assert len(hands.exchange(want=Want([hands.lane], 0, beyond=5, worst=worst)).claims) == 0
+    assert len(hands.exchange(wants=[Want([hands.lane], 0, beyond=5, worst=worst)]).claims) == 0
     assert len(hands.claim(1)) == 1
 
 

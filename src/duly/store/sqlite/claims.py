@@ -1,8 +1,8 @@
-"""Claiming: what is chosen by the index becomes the node's, in two statements."""
+"""Claiming: what is chosen by the index becomes the node's, in two statements for each want."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -14,31 +14,32 @@ from duly.store.sqlite.rows import APART
 MOST_BYTES = 64 * 1024 * 1024
 """Large payloads that are claimed in one exchange, all in all; a single one may be as large as it is."""
 
-_CHOICES = {
-    "no": ("choose",),
-    "first": ("choose_suspect", "choose"),
-    "last": ("choose", "choose_suspect"),
-}
 _encode = msgspec.json.encode
 _held = msgspec.json.Decoder(list[Held]).decode
 
 
-def claim(run: Callable[..., Any], node: int, want: Want, *, suspects: bool) -> list[Held]:
-    """Claim suspects, if there are any, or others, as wanted; never both. `run` carries out a query by its name."""
-    lanes = _encode(want.lanes).decode()
-    for query in _CHOICES[want.suspects if suspects else "no"]:
-        most = want.free + want.beyond if query == "choose" else 1
-        keys, claims = run(query, lanes=lanes, most=most).fetchone() or ("[]", "[]")
-        found = _held(claims)
-        wanted = [held for place, held in enumerate(found) if query != "choose" or want.takes(place, held)]
-        if any(held.payload == APART for held in wanted):
-            wanted = _with_payloads(run, wanted)
-        if wanted:
-            if len(wanted) < len(found):
-                keys = _encode([held.key for held in wanted]).decode()
-            run("claim", node=node, keys=keys)
-            return wanted
-    return []
+def claim(run: Callable[..., Any], node: int, wants: Sequence[Want], *, suspects: bool) -> list[Held]:
+    """Claim what is wanted; `suspects` tells whether there are any. `run` carries out a query by its name."""
+    claimed: list[Held] = []
+    for want in wants:
+        if not want.suspect:
+            claimed += _claim(run, node, want, "choose", want.free + want.beyond)
+        elif suspects and not claimed and (suspect := _claim(run, node, want, "choose_suspect", 1)):
+            return suspect
+    return claimed
+
+
+def _claim(run: Callable[..., Any], node: int, want: Want, query: str, most: int) -> list[Held]:
+    keys, claims = run(query, lanes=_encode(want.lanes).decode(), most=most).fetchone() or ("[]", "[]")
+    found = _held(claims)
+    wanted = [held for place, held in enumerate(found) if want.suspect or want.takes(place, held)]
+    if any(held.payload == APART for held in wanted):
+        wanted = _with_payloads(run, wanted)
+    if wanted:
+        if len(wanted) < len(found):
+            keys = _encode([held.key for held in wanted]).decode()
+        run("claim", node=node, keys=keys)
+    return wanted
 
 
 def _with_payloads(run: Callable[..., Any], found: list[Held]) -> list[Held]:

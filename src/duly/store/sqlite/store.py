@@ -213,7 +213,7 @@ class SqliteStore:
         if rows.submits:
             self._submit(request.submits, rows.submits, rows.large, reply)
         if request.node is not None:
-            self._serve(request.node, request.want, reply)
+            self._serve(request.node, request.wants, reply)
         if rows.submits or rows.cancels:
             ring.update(bell for (bell,) in self._run("bells", node=request.node))
         reply.counted = self._counted(request, reply, wrote=self._connection.total_changes() > before)
@@ -285,14 +285,14 @@ class SqliteStore:
             self._ringer.ring(_bells(stored[0][0]))
         return Reply(now=now, answers={submission.id: "created" if stored else "existing"})
 
-    def _serve(self, node: int, want: Want | None, reply: Reply) -> None:
+    def _serve(self, node: int, wants: list[Want], reply: Reply) -> None:
         """What only a node asks for: whom it is to stop, when to look again, what it claims."""
         suspects = self._look(node, reply)
         if reply.next is not None and reply.next.at <= reply.now:
             self._run("due", now=reply.now)
             suspects = self._look(node, reply)
-        if want is not None:
-            reply.claims = claims.claim(self._run, node, want, suspects=suspects)
+        if wants:
+            reply.claims = claims.claim(self._run, node, wants, suspects=suspects)
 
     def _look(self, node: int, reply: Reply) -> bool:
         """Fill in what is known without a claim; whether there are suspects."""
