@@ -139,7 +139,17 @@ def test_a_cancel_by_filter_is_to_come_and_one_by_id_is_answered(app: duly.App) 
         app.cancel("unknown")
 
 
-@pytest.mark.parametrize("name", ["every", "due", "upgrade", "retry", "replay", "pause", "flow", "runner_setup"])
+def test_a_retry_names_one_task(app: duly.App) -> None:
+    dated = app.submit("mail:send", delay=3600)
+    assert (app.retry(dated.id).id, dated.refresh().state) == (dated.id, "ready")
+    for retry in (lambda: app.retry(state="failed"), app.retry):
+        with pytest.raises(NotAvailable, match="retrying by filter"):
+            retry()
+    with pytest.raises(TaskNotFound):
+        app.retry("unknown")
+
+
+@pytest.mark.parametrize("name", ["every", "due", "upgrade", "replay", "pause", "flow", "runner_setup"])
 def test_what_is_to_come_says_so_and_what_never_was_does_not(app: duly.App, name: str) -> None:
     with pytest.raises(NotAvailable, match=rf"app\.{name} is not in this release yet"):
         getattr(app, name)

@@ -14,6 +14,7 @@ import pytest
 import duly
 from duly.errors import (
     NotAvailable,
+    RetryRefused,
     StoreUnavailable,
     TaskCancelled,
     TaskFailed,
@@ -34,6 +35,10 @@ def fail(text: str) -> None:
     raise ValueError(text)
 
 
+def need(path: str) -> int:
+    return len(Path(path).read_bytes())
+
+
 def tell(task: duly.Task, gate: str) -> str:
     task.add_info("pages", 3)
     task.update("begun")
@@ -50,6 +55,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duly.App]:
     app = duly.App(f"sqlite:///{tmp_path_factory.mktemp('handles')}/tasks.db", poll=60)
     app.action("calc:double")(double)
     app.action("calc:fail", max_attempts=1)(fail)
+    app.action("calc:need", max_attempts=1)(need)
     app.action("calc:tell", max_attempts=1, grace=0.5)(tell)
     with app, app.worker(1):
         yield app
@@ -72,6 +78,7 @@ WAYS: list[dict[str, Callable[..., Any]]] = [
         "wait": Handle.wait,
         "result": Handle.result,
         "cancel": Handle.cancel,
+        "retry": Handle.retry,
         "events": lambda handle, *more: list(handle.events(*more)),
     },
     {
@@ -79,6 +86,7 @@ WAYS: list[dict[str, Callable[..., Any]]] = [
         "wait": lambda handle, *more: run(handle.await_(*more)),
         "result": lambda handle, **more: run(handle.aresult(**more)),
         "cancel": lambda handle, *more, **others: run(handle.acancel(*more, **others)),
+        "retry": lambda handle: run(handle.aretry()),
         "events": lambda handle, *more: run(listed(handle.aevents(*more))),
     },
 ]
@@ -194,12 +202,26 @@ def test_a_cancel_is_answered_by_what_it_found(app: duly.App, way: Way, tmp_path
         way["result"](running)
 
 
+@both
+def test_a_failed_task_is_retried_and_what_it_comes_to_is_told(app: duly.App, way: Way, tmp_path: Path) -> None:
+    handle = app.submit("calc:need", f"{tmp_path}/needed")
+    assert way["wait"](handle, SECONDS).state == "failed"
+    (tmp_path / "needed").touch()
+    assert way["retry"](handle).state == "ready"
+    result = way["wait"](handle, SECONDS)
+    assert (result.state, result.cause, result.error, result.statistics.attempts) == ("succeeded", None, None, 1)
+    assert [event.kind for event in way["events"](handle)] == ["init", "start", "fail", "release", "start", "success"]
+    with pytest.raises(RetryRefused, match="has succeeded") as caught:
+        way["retry"](handle)
+    assert (caught.value.state, caught.value.code) == ("succeeded", "retry_refused")
+
+
 def test_waiting_inside_a_handler_is_to_come(app: duly.App) -> None:
     with pytest.raises(NotAvailable, match="allow_wait"):
         app.submit("other:thing").result(allow_wait=True)
 
 
-@pytest.mark.parametrize("name", ["on", "retry", "replay", "existing"])
+@pytest.mark.parametrize("name", ["on", "replay", "existing"])
 def test_what_is_to_come_says_so_and_what_never_was_does_not(app: duly.App, name: str) -> None:
     handle: Any = app.handle("x")
     with pytest.raises(NotAvailable, match=rf"handle\.{name} is not in this release yet"):

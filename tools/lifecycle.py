@@ -17,9 +17,10 @@ import msgspec
 from duly.core import lifecycle, outcome
 from duly.core.action import Policy
 from duly.core.endings import exception_of
+from duly.core.order import BACK_BASE, Band
 from duly.core.passport import Options
 from duly.core.retry import Backoff
-from duly.core.task import ENDED, WAITING, Change, Ending, Held, State, Suspicion, shown
+from duly.core.task import ENDED, WAITING, Change, Ending, Held, Release, State, Suspicion, shown
 from duly.errors import ErrorData
 from duly.ports import CancelAsked, Request, Submission, Want
 from duly.store.sqlite.store import SqliteStore
@@ -291,6 +292,38 @@ def waiting() -> Iterator[str]:
         what = ""
     for seen in late:
         yield row(seen.text, named(seen.before), "", named(seen.after), seen.also)
+    yield from retrying()
+
+
+def retrying() -> Iterator[str]:
+    """Yield what a retry does to any task."""
+    what = "Somebody retries it"
+    shared: dict[tuple[str, str], list[str]] = {}
+    for state, verdict in ((State.FAILED, None), *product(State, [None]), (State.READY, State.CANCELLED)):
+        release = retried(state, verdict)
+        said = ("", "refused") if release is None else (named(release.state), "; ".join(of_retry(release)))
+        found = shared.setdefault(said, [])
+        name = f"`{shown(state, verdict)}`"
+        found += [name] * (name not in found)
+    for said, states in shared.items():
+        yield row(what, ", ".join(states), "", *said)
+        what = ""
+
+
+def retried(state: State, verdict: State | None = None) -> Release | None:
+    """Decide a retry of a lowered task whose date is to come."""
+    return lifecycle.retry(lifecycle.Standing(1, 1, state, verdict, Band.LOW, BACK_BASE + UNTIL, None), AT)
+
+
+def of_retry(release: Release) -> Iterator[str]:
+    """Say what else a retry changes."""
+    if release.anew:
+        yield "all that was counted begins anew"
+    if release.run_at == AT:
+        yield "due now"
+    if release.rank == BACK_BASE + AT:
+        yield f"at the back of {'its declared' if release.band != Band.LOW else 'its'} priority"
+    yield ", ".join(f"history: `{kind}`" for kind, _, _ in release.events)
 
 
 def cancels() -> dict[tuple[str, str, str], list[State]]:
@@ -373,6 +406,8 @@ def edges() -> list[Edge]:
     found += [
         Edge(shown(cancel.state, None), shown(cancel.to, cancel.verdict), "cancel") for cancel in lifecycle.CANCEL
     ]
+    releases = [release for release in map(retried, State) if release is not None and release.state != release.found]
+    found += [Edge(shown(release.found, None), shown(release.state, None), "retry") for release in releases]
     for held in (*cases([*PAST, OWED]), *cases([VERDICT, OWED]), *cases([VERDICT, TRIES, MORE])):
         for step in STEPS:
             change = step.decide(held)

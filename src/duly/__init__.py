@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from duly.errors import OptionInvalid as OptionInvalid
     from duly.errors import OutOfMemory as OutOfMemory
     from duly.errors import PayloadInvalid as PayloadInvalid
+    from duly.errors import RetryRefused as RetryRefused
     from duly.errors import RunnerUnavailable as RunnerUnavailable
     from duly.errors import StoreBusy as StoreBusy
     from duly.errors import StoreDamaged as StoreDamaged
@@ -76,6 +77,7 @@ _PLACES = {
         "OptionInvalid",
         "OutOfMemory",
         "PayloadInvalid",
+        "RetryRefused",
         "RunnerUnavailable",
         "StoreBusy",
         "StoreDamaged",

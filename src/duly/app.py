@@ -35,7 +35,6 @@ _LATER = {
     "upgrade": "payload versions come with actions over time",
     "errors": "error reports come with actions over time",
     "on_recurring": "error reports come with actions over time",
-    "retry": "retrying ended tasks comes with operations",
     "replay": "replaying comes with actions over time",
     "pause": "pausing comes with operations",
     "resume": "pausing comes with operations",
@@ -284,13 +283,22 @@ class App:
         self, task_id: str | None = None, reason: str = "cancelled", wait: float | None = None, **many: Any
     ) -> CancelAnswer:
         """Cancel a task; see `Handle.cancel`."""
-        return ask(self._store(), self._desk.cancel(_one(task_id, many), reason, wait))
+        return ask(self._store(), self._desk.cancel(_one(task_id, many, "cancelling"), reason, wait))
 
     async def acancel(
         self, task_id: str | None = None, reason: str = "cancelled", wait: float | None = None, **many: Any
     ) -> CancelAnswer:
         """Like `cancel`, from async code."""
-        return await aask(self._store(), self._desk.cancel(_one(task_id, many), reason, wait))
+        return await aask(self._store(), self._desk.cancel(_one(task_id, many, "cancelling"), reason, wait))
+
+    # retrying
+    def retry(self, task_id: str | None = None, **many: Any) -> Handle[Any]:
+        """Have a failed task tried again, and return its handle; see `Handle.retry`."""
+        return self.handle(_one(task_id, many, "retrying")).retry()
+
+    async def aretry(self, task_id: str | None = None, **many: Any) -> Handle[Any]:
+        """Like `retry`, from async code."""
+        return await self.handle(_one(task_id, many, "retrying")).aretry()
 
     # running
     def worker(self, concurrency: int | None = None, *, queues: Sequence[str] | None = None) -> Working:
@@ -432,7 +440,7 @@ def _served(queues: Sequence[str] | None) -> list[str] | None:
     return [check_queue(queue) for queue in queues]
 
 
-def _one(task_id: str | None, many: dict[str, Any]) -> str:
+def _one(task_id: str | None, many: dict[str, Any], doing: str) -> str:
     if many or task_id is None:
-        raise NotAvailable("cancelling by filter is not in this release yet: give one task's id")
+        raise NotAvailable(f"{doing} by filter is not in this release yet: give one task's id")
     return task_id

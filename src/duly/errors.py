@@ -11,6 +11,7 @@ DulyError                    everything duly raises on purpose; has a stable `co
 │   └── TaskExpired            expired     it had not begun when its time was over
 ├── WaitTimeout              the wait ended, the task goes on
 ├── TaskNotFound             no task has this id
+├── RetryRefused             a task in this state cannot be retried
 ├── TargetNotFound           `perform` cannot find the module, file or function
 ├── RunnerUnavailable        no process could be started
 ├── HandlerUnavailable       a handler's module cannot be imported
@@ -160,6 +161,17 @@ class TaskNotFound(DulyError, LookupError):
     """No task has this id."""
 
     code = "not_found"
+
+
+class RetryRefused(DulyError):
+    """Only what has failed, or waits for its date, can be retried; `state` is the one that the task is in."""
+
+    code = "retry_refused"
+
+    def __init__(self, message: str, *, task_id: str, state: str) -> None:
+        super().__init__(message)
+        self.task_id = task_id
+        self.state = state
 
 
 class TargetNotFound(DulyError, LookupError):

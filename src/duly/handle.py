@@ -23,7 +23,6 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 
 _LATER = {
     "on": "reacting to events comes with watching",
-    "retry": "retrying an ended task comes with operations",
     "replay": "replaying comes with actions over time",
     "existing": "unique tasks come with actions over time",
 }
@@ -161,6 +160,27 @@ class Handle(Generic[R]):
     async def acancel(self, reason: str = "cancelled", *, wait: float | None = None) -> CancelAnswer:
         """Like `cancel`, from async code."""
         return await aask(self._thread, self._desk.cancel(self.id, reason, wait))
+
+    # retrying
+    def retry(self) -> Handle[R]:
+        """Have a failed task tried again, with all its attempts anew; one that waits for its date is due now.
+
+        It comes last of those with the priority it was submitted with. Returns this handle. Raises `RetryRefused` for
+        a task in any other state, with the reason and what to do instead, and `TaskNotFound`.
+
+        >>> handle = send.using(delay="1h").submit("ann@example.com", "hello")
+        >>> handle.retry().state
+        'ready'
+        """
+        return ask(self._thread, self._retrying())
+
+    async def aretry(self) -> Handle[R]:
+        """Like `retry`, from async code."""
+        return await aask(self._thread, self._retrying())
+
+    def _retrying(self) -> Verb[Handle[R]]:
+        self.state = yield from self._desk.retry(self.id)
+        return self
 
     # watching
     def events(self, after: int = 0) -> Iterator[Event]:

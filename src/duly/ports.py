@@ -79,7 +79,7 @@ class Rejection(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Request(msgspec.Struct, kw_only=True):
     """One exchange. `number` counts the exchanges of a node, so that one whose answer was lost can be asked for.
 
-    There is one change per (key, claim) and one cancel per id. `wants` are met in their order. `ring` holds
+    There is one change per (key, claim), one cancel and one retry per id. `wants` are met in their order. `ring` holds
     the bells of submitters whose tasks end with this.
     """
 
@@ -88,13 +88,14 @@ class Request(msgspec.Struct, kw_only=True):
     changes: list[Change] = []
     rejections: list[Rejection] = []
     cancels: list[CancelAsked] = []
+    retries: list[str] = []
     submits: list[Submission] = []
     wants: list[Want] = []
     ring: set[str] = set()
 
     def empty(self) -> bool:
         """Whether it says nothing."""
-        return not (self.changes or self.rejections or self.cancels or self.submits)
+        return not (self.changes or self.rejections or self.cancels or self.retries or self.submits)
 
 
 class Miss(NamedTuple):
@@ -105,6 +106,13 @@ class Miss(NamedTuple):
     state: int | None
     claim_now: int | None
     verdict: int | None
+
+
+class Retried(NamedTuple):
+    """What came of a retry: whether it was done, and the state the task is in now, as people see it."""
+
+    done: bool
+    state: str
 
 
 class Asked(NamedTuple):
@@ -127,15 +135,16 @@ class Next(NamedTuple):
 class Reply(msgspec.Struct, kw_only=True):
     """What came of an exchange. `answers` is by task id: created, existing; cancelled, asked, ended; unknown ones lack.
 
-    `counted`: the node's next request has the next number (what wrote nothing is not counted). `done` is False if this
-    node was given up, and nothing of the request was done: it must stop everything it runs and start anew. A number
-    that was used before is answered so, too.
+    So is `retried`. `counted`: the node's next request has the next number (what wrote nothing is not counted). `done`
+    is False if this node was given up, and nothing of the request was done: it must stop everything it runs and start
+    anew. A number that was used before is answered so, too.
     """
 
     now: int
     done: bool = True
     counted: bool = False
     answers: dict[str, str] = {}
+    retried: dict[str, Retried] = {}
     misses: list[Miss] = []
     claims: list[Held] = []
     asked: list[Asked] = []

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duly.core.action import Policy
-from duly.core.lifecycle import CANCEL, admit, cancelled_from, finish, hand_back, note, rescue
+from duly.core.lifecycle import CANCEL, Standing, admit, cancelled_from, finish, hand_back, note, rescue, retry
 from duly.core.order import BACK_BASE, Band
 from duly.core.outcome import (
     Cancelled,
@@ -414,3 +414,31 @@ def test_a_cancel_changes_nothing_where_the_end_is_decided(owed):
 def test_the_plan_of_cancelling_has_one_row_for_each_case():
     cases = [(cancel.state, cancel.owed) for cancel in CANCEL]
     assert sorted(cases) == sorted(itertools.product([*WAITING, State.RUNNING], (False, True)))
+
+
+def standing(state, *, verdict=None, rank=BACK_BASE + 5, options=None):
+    return Standing(key=7, claim=3, state=state, verdict=verdict, band=Band.LOW, rank=rank, options=options)
+
+
+@pytest.mark.parametrize("verdict", [None, State.FAILED])
+@pytest.mark.parametrize(("options", "band"), [(None, Band.MEDIUM), ('{"priority":"high","front":true}', Band.HIGH)])
+def test_what_failed_begins_anew_at_the_back_of_its_declared_band(options, band, verdict):
+    release = retry(standing(State.FAILED, verdict=verdict, options=options), AT)
+    assert (release.key, release.claim, release.found) == (7, 3, State.FAILED), "it is a compare-and-swap"
+    assert (release.state, release.anew, release.band, release.rank) == (State.READY, True, band, BACK_BASE + AT)
+    assert release.events == [("release", AT, {"from": "failed"})]
+
+
+@pytest.mark.parametrize(("state", "to"), [(State.SCHEDULED, State.READY), (State.PARKED, State.PARKED)])
+@pytest.mark.parametrize("rank", [BACK_BASE + 5, -5, BACK_BASE + 2 * AT])
+def test_what_waits_for_its_date_is_due_now_and_forgets_nothing(state, to, rank):
+    release = retry(standing(state, rank=rank), AT)
+    assert (release.state, release.run_at, release.anew, release.band) == (to, AT, False, Band.LOW)
+    assert release.rank == min(rank, BACK_BASE + AT), "it comes no later than what comes now"
+
+
+def test_no_other_task_is_retried():
+    for state in (State.READY, State.RUNNING, State.SUCCEEDED, State.CANCELLED, State.EXPIRED):
+        assert retry(standing(state), AT) is None
+    for state, verdict in itertools.product((*WAITING, State.RUNNING), (State.CANCELLED, State.FAILED)):
+        assert retry(standing(state, verdict=verdict), AT) is None, "cleanup comes first"

@@ -27,9 +27,9 @@ from duly.core.outcome import (
 )
 from duly.core.passport import Options
 from duly.core.retry import Backoff
-from duly.core.task import ENDED, WAITING, State, Suspicion
+from duly.core.task import ENDED, WAITING, State, Suspicion, shown
 from duly.errors import ErrorData
-from duly.ports import CancelAsked, Request, Submission, Want
+from duly.ports import CancelAsked, Request, Retried, Submission, Want
 from duly.store.sqlite.store import SqliteStore
 
 ERROR = ErrorData(type="ValueError", message="no")
@@ -68,12 +68,12 @@ class Walk:
     def step(self):
         """Do one of the things that may happen now; a cancel seldom, since after it little else does."""
         if self.held is None:
-            steps = [self.the_time_comes, self.claim, self.answer_with_a_stale_claim, self.cancel]
-            weights = [4, 8, 1, 0.2]
+            steps = [self.the_time_comes, self.claim, self.answer_with_a_stale_claim, self.cancel, self.retry]
+            weights = [4, 8, 1, 0.2, 0.5]
         else:
             steps = [self.finish, self.go_back, self.lose_the_node, self.begin, self.snooze, self.prove_innocent]
-            steps += [self.stop_for_the_verdict, self.answer_with_a_stale_claim, self.cancel]
-            weights = [4, 2, 2, 4, 1, 0.5, 1, 1, 0.5]
+            steps += [self.stop_for_the_verdict, self.answer_with_a_stale_claim, self.cancel, self.retry]
+            weights = [4, 2, 2, 4, 1, 0.5, 1, 1, 0.5, 0.2]
         (step,) = self.dice.choices(steps, weights)
         step()
         return step.__name__
@@ -156,6 +156,17 @@ class Walk:
             assert answers == {ID: "asked"}
             self.verdict = State.CANCELLED
             self.state = State.RUNNING if self.held else State.READY
+
+    def retry(self):
+        retried = self.exchange(retries=[ID]).retried[ID]
+        if self.state == State.FAILED:
+            assert retried == Retried(True, "ready")
+            self.begins_anew()
+        elif self.state == State.SCHEDULED and self.verdict is None:
+            assert retried == Retried(True, "ready")
+            self.state = State.READY
+        else:
+            assert retried == Retried(False, shown(self.state, self.verdict))
 
     def finish(self):
         outcome = self.dice.choice(FINAL if self.dice.random() < 0.1 else TRIES)
@@ -242,6 +253,11 @@ class Walk:
         self.owed = ()
         self.end = self.row()
 
+    def begins_anew(self):
+        self.state = State.READY
+        self.attempt = self.deaths = self.losses = self.cleanup = 0
+        self.verdict = self.end = None
+
     def fails(self):
         if not self.owed:
             self.ends(State.FAILED)
@@ -293,7 +309,7 @@ class Walk:
         assert 0 <= row.attempt <= self.policy.max_attempts
         assert row.deaths <= lifecycle.MOST_DEATHS
 
-    def an_ended_task_never_changes(self):
+    def an_ended_task_does_not_change_by_itself(self):
         if self.end is not None:
             assert self.row() == self.end
 
@@ -307,7 +323,7 @@ class Walk:
 
     def check(self):
         self.the_store_and_the_design_agree()
-        self.an_ended_task_never_changes()
+        self.an_ended_task_does_not_change_by_itself()
         self.history_is_numbered_without_gaps()
 
 

@@ -7,9 +7,9 @@ import pytest
 from duly.core.passport import Options, Passport
 from duly.core.task import State
 from duly.engine.asking import ask
-from duly.engine.desk import Desk, chunks, decoded
+from duly.engine.desk import _REFUSED, Desk, chunks, decoded
 from duly.engine.storethread import StoreThread
-from duly.errors import TaskNotFound, WaitTimeout
+from duly.errors import RetryRefused, TaskNotFound, WaitTimeout
 from duly.ports import Filter, Request, Want
 from duly.store.sqlite.bell import DatagramBell
 from duly.store.sqlite.store import SqliteStore
@@ -111,3 +111,19 @@ def test_text_from_the_store_is_decoded_and_nothing_is_nothing() -> None:
     assert decoded(None) is None
     assert decoded("null") is None
     assert decoded('{"a":[1]}') == {"a": [1]}
+
+
+def test_a_retry_that_is_refused_says_why_and_what_to_do(thread: StoreThread, desk: Desk) -> None:
+    ask(thread, desk.submit([passport()], ""))
+    for state, cure in (("ready", "as soon as a worker is free"), ("cancelled", "submit a new task")):
+        with pytest.raises(RetryRefused, match=cure) as caught:
+            ask(thread, desk.retry("t"))
+        assert (caught.value.task_id, caught.value.state) == ("t", state)
+        ask(thread, desk.cancel("t", "enough", None))
+    with pytest.raises(TaskNotFound):
+        ask(thread, desk.retry("unknown"))
+
+
+def test_whatever_state_refuses_a_retry_there_is_a_word_for_it() -> None:
+    refused = {state.name.lower() for state in State} - {"scheduled", "parked", "failed"} | {"cancelling"}
+    assert set(_REFUSED) == refused

@@ -2,10 +2,13 @@
 
 Two kinds of deciders write state. A *holder* of a claim says what its attempt came to: `note`, `finish`, `hand_back`;
 and whoever finds a node dead speaks for it: `rescue`. Each gives a `Change`, a compare-and-swap on the claim.
-*Anybody* may submit and cancel: `admit`, `CANCEL`. `docs/lifecycle.md` shows the table as it follows from this code.
+*Anybody* may submit, cancel and retry: `admit`, `CANCEL`, `retry`. `docs/lifecycle.md` shows the table as it follows
+from this code.
 
 Times are microseconds of the store's clock; `dice` is uniform in [0, 1).
 """
+
+# long module: all that decides a state stands in one place
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ import msgspec
 
 from duly.core.action import Policy
 from duly.core.endings import ending_of
-from duly.core.order import Place, lowered, rank_terms
+from duly.core.order import Place, band_of, lowered, rank_terms
 from duly.core.outcome import (
     Cancelled,
     Died,
@@ -32,7 +35,20 @@ from duly.core.outcome import (
     TimedOut,
 )
 from duly.core.passport import Options
-from duly.core.task import ENDED, WAITING, Cause, Change, Ending, EventEntry, Guard, Held, State, Suspicion
+from duly.core.task import (
+    ENDED,
+    WAITING,
+    Cause,
+    Change,
+    Ending,
+    EventEntry,
+    Guard,
+    Held,
+    Release,
+    State,
+    Suspicion,
+    shown,
+)
 
 MOST_DEATHS = 3
 """A task whose process died or ran out of memory this often is quarantined."""
@@ -81,6 +97,44 @@ def cancelled_from(state: int, verdict: int | None, *, owed: bool) -> Cancel | N
     if verdict is not None:
         return None
     return next((cancel for cancel in CANCEL if (cancel.state, cancel.owed) == (state, owed)), None)
+
+
+class Standing(NamedTuple):
+    """A task that is to be retried, as it is found."""
+
+    key: int
+    claim: int
+    state: int
+    verdict: int | None
+    band: int
+    rank: int
+    options: str | None
+
+
+def retry(found: Standing, at: int) -> Release | None:
+    """Decide what a retry does to a task; None if it is refused. `at` is later than any task was submitted.
+
+    What failed begins anew at the back of the band that was declared for it; what waits for its date is due now, and
+    waits no longer in line than if it came now. Whoever waits for a place keeps waiting for it.
+    """
+    if found.state == State.FAILED:
+        options = msgspec.json.decode(found.options or "{}", type=Options)
+        return _release(found, State.READY, at, band=band_of(options.priority), rank=_back(at), anew=True)
+    if found.verdict is not None or found.state not in (State.SCHEDULED, State.PARKED):
+        return None
+    to = State.READY if found.state == State.SCHEDULED else State.PARKED
+    return _release(found, to, at, band=found.band, rank=min(found.rank, _back(at)), run_at=at)
+
+
+def _release(
+    found: Standing, to: State, at: int, *, run_at: int | None = None, anew: bool = False, **line: int
+) -> Release:
+    event: EventEntry = ("release", at, {"from": shown(found.state, None)})
+    return Release(found.key, found.claim, found.state, to, run_at=run_at, anew=anew, events=[event], **line)
+
+
+def _back(at: int) -> int:
+    return rank_terms(Place.BACK).at(at)
 
 
 # the holder --------------------------------------------------------------------------------------------------------

@@ -159,6 +159,24 @@ class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
     owed: str | None = None
 
 
+class Release(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a retry makes of one task, decided here and carried out by the store as one compare-and-swap.
+
+    It applies where the task still has this claim and is in the state `found`. `anew`: what was counted and how it had
+    ended is forgotten. What is None stays as it is.
+    """
+
+    key: int
+    claim: int
+    found: int
+    state: int
+    band: int
+    rank: int
+    run_at: int | None
+    anew: bool
+    events: list[EventEntry]
+
+
 class Ending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How an attempt ended that did not succeed: kept with the task and in its history.
 

@@ -14,8 +14,8 @@ from duly.core.order import Place, band_of, rank_terms
 from duly.core.passport import Options, Passport
 from duly.core.task import State, shown
 from duly.engine.asking import Changed, Ended, Verb
-from duly.errors import TaskNotFound, WaitTimeout
-from duly.ports import CancelAsked, EventRow, Filter, Request, Submission, TaskRow
+from duly.errors import RetryRefused, TaskNotFound, WaitTimeout
+from duly.ports import CancelAsked, EventRow, Filter, Request, Retried, Submission, TaskRow
 
 T = TypeVar("T")
 _ADMITTED = {state: shown(state, None) for state in State}
@@ -23,6 +23,17 @@ _ADMITTED = {state: shown(state, None) for state in State}
 MOST_SUBMITS = 10_000
 PAGE = 200
 CancelAnswer = Literal["cancelled", "asked", "ended"]
+
+_ONCE_MORE = "submit a new task to do it once more"
+_REFUSED = {
+    "ready": "is ready already, and runs as soon as a worker is free for it",
+    "running": "runs: wait for its end, or cancel it",
+    "cancelling": "is ending, and its cleanup comes first: wait for its end",
+    "succeeded": f"has succeeded, and that is final; {_ONCE_MORE}",
+    "cancelled": f"was cancelled, and that is final; {_ONCE_MORE}",
+    "expired": f"has expired, and that is final; {_ONCE_MORE}",
+}
+"""Why a task in this state is not retried, and what can be done instead."""
 
 
 class Desk:
@@ -113,6 +124,17 @@ class Desk:
         if answer == "asked" and until is not None:
             yield from self.wait(task_id, max(0.0, until - time.monotonic()))
         return answer  # type: ignore[return-value]
+
+    # retrying
+    def retry(self, task_id: str) -> Verb[str]:
+        """Have a task tried again; returns its state. Raises `RetryRefused` and `TaskNotFound`."""
+        reply = yield Request(retries=[task_id])
+        retried: Retried | None = reply.retried.get(task_id)
+        if retried is None:
+            raise TaskNotFound(f"there is no task {task_id}")
+        if not retried.done:
+            raise RetryRefused(f"task {task_id} {_REFUSED[retried.state]}", task_id=task_id, state=retried.state)
+        return retried.state
 
 
 def chunks(items: Iterable[T], size: int = MOST_SUBMITS) -> Iterator[list[T]]:

@@ -291,6 +291,7 @@ def merged(requests: list[Request]) -> Request:
     holder = next((request for request in requests if _holds(request)), Request())
     submits = {submission.id: submission for request in requests for submission in request.submits}
     cancels = {cancel.id: cancel for request in reversed(requests) for cancel in request.cancels}
+    retries = {task_id: None for request in requests for task_id in request.retries}
     return Request(
         node=holder.node,
         number=holder.number,
@@ -300,6 +301,7 @@ def merged(requests: list[Request]) -> Request:
         ring=holder.ring,
         submits=list(submits.values()),
         cancels=list(cancels.values()),
+        retries=list(retries),
     )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from duly.ports import Store
-from duly.testing import store_cancels, store_holders, store_nodes, store_order
+from duly.testing import store_cancels, store_holders, store_nodes, store_order, store_retries
 from duly.testing.store_hands import Check, Hands
 
 CHECKS: tuple[Check, ...] = (
     *store_order.CHECKS,
     *store_holders.CHECKS,
     *store_cancels.CHECKS,
+    *store_retries.CHECKS,
     *store_nodes.CHECKS,
 )
 """All of it; each takes hands on a new, empty, open store."""

@@ -13,7 +13,7 @@ from duly.core.action import Policy
 from duly.core.order import Place, rank_terms
 from duly.core.outcome import Outcome, Success
 from duly.core.task import Change, EventEntry, Held, State
-from duly.ports import CancelAsked, Reply, Request, Store, Submission, TaskRow, Want
+from duly.ports import CancelAsked, Reply, Request, Retried, Store, Submission, TaskRow, Want
 
 HOUR = 3_600_000_000
 POLICY = Policy()
@@ -62,6 +62,10 @@ class Hands:
     def cancel(self, task_id: str, reason: str = "no more") -> str | None:
         """Cancel a task; return the answer, None if there is none."""
         return self.store.exchange(Request(cancels=[CancelAsked(task_id, reason)])).answers.get(task_id)
+
+    def retry(self, task_id: str) -> Retried | None:
+        """Retry a task; return the answer, None if there is none."""
+        return self.store.exchange(Request(retries=[task_id])).retried.get(task_id)
 
     def row(self, task_id: str) -> TaskRow:
         """Read a task."""

@@ -69,8 +69,9 @@ class Rows:
         self.batch = Batch(request.changes)
         self.rejections = text(folded(request.rejections))
         self.cancels = text(request.cancels)
+        self.retries = text(request.retries)
         self.submits, self.large = apart(request.submits)
-        self.any = bool(request.changes or request.rejections or request.cancels or request.submits)
+        self.any = not request.empty()
 
 
 def text(rows: Sequence[object]) -> str:
@@ -84,7 +85,7 @@ def is_lone_submit(request: Request) -> bool:
     return (
         len(submits) == 1
         and request.node is None
-        and not (request.cancels or request.changes or request.rejections)
+        and not (request.cancels or request.retries or request.changes or request.rejections)
         and len(submits[0].payload) <= LARGE
     )
 

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import apsw
 import msgspec
 
-from duly.core.lifecycle import CANCEL, cancelled_from
-from duly.core.task import ENDED, Change, Held
+from duly.core.lifecycle import CANCEL, Standing, cancelled_from, retry
+from duly.core.task import ENDED, Change, Held, Release, shown
 from duly.errors import StoreError, StoreUnavailable
 from duly.ports import (
     Asked,
@@ -28,6 +28,7 @@ from duly.ports import (
     Rejection,
     Reply,
     Request,
+    Retried,
     Submission,
     TaskRow,
     Want,
@@ -49,6 +50,7 @@ STRUCTS: dict[str, type[msgspec.Struct]] = {
     "Told": Told,
     "Submission": Submission,
     "CancelAsked": CancelAsked,
+    "Release": Release,
     "Rejection": Rejection,
 }
 GATE_SECONDS = 1.0
@@ -210,11 +212,13 @@ class SqliteStore:
             self._run("rejected", rejections=rows.rejections)
         if rows.cancels:
             self._cancel(rows.cancels, reply, ring)
+        if rows.retries:
+            self._retry(rows.retries, reply)
         if rows.submits:
             self._submit(request.submits, rows.submits, rows.large, reply)
         if request.node is not None:
             self._serve(request.node, request.wants, reply)
-        if rows.submits or rows.cancels:
+        if rows.submits or rows.cancels or rows.retries:
             ring.update(bell for (bell,) in self._run("bells", node=request.node))
         reply.counted = self._counted(request, reply, wrote=self._connection.total_changes() > before)
 
@@ -261,11 +265,31 @@ class SqliteStore:
             self._run("cancel", cancels=cancels, plan=_plan, now=reply.now)
             self._run("event", rows=text(events))
 
-    def _submit(self, submits: list[Submission], rows: str, large: dict[str, str], reply: Reply) -> None:
-        """Store tasks, each at a moment of its own, later than any before: the clock may have been set back."""
-        assert self._connection is not None
+    def _retry(self, retries: str, reply: Reply) -> None:
+        """Release what may be tried again."""
+        at = self._later_than_all(reply.now)
+        releases, events = [], []
+        for task_id, attempt, seq, *how in self._run("retry_found", ids=retries).fetchall():
+            found = Standing(*how)
+            release = retry(found, at)
+            if release is not None:
+                releases.append(release)
+                events.append([found.key, seq + 1, found.claim, attempt, text(release.events)])
+            state = shown(found.state, found.verdict) if release is None else shown(release.state, None)
+            reply.retried[task_id] = Retried(release is not None, state)
+        if releases:
+            self._run("retry", releases=text(releases))
+            self._run("event", rows=text(events))
+
+    def _later_than_all(self, now: int) -> int:
+        """Return now, or a moment later than that of any task: the clock may have been set back."""
         last = self._run("last_submitted").fetchone()
-        stamp = max(reply.now, last[0] + 1) if last else reply.now
+        return max(now, last[0] + 1) if last else now
+
+    def _submit(self, submits: list[Submission], rows: str, large: dict[str, str], reply: Reply) -> None:
+        """Store tasks, each at a moment of its own."""
+        assert self._connection is not None
+        stamp = self._later_than_all(reply.now)
         self._run("submit", submits=rows, stamp=stamp)
         existing: set[str] = set()
         if self._connection.changes() != len(submits):
