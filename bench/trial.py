@@ -118,6 +118,23 @@ class Trial:
                 said, _ = process.communicate(timeout=seconds + PATIENCE)
             return json.loads(said) if said else None
 
+    def time(self, *arguments: str) -> float:
+        """Seconds from the start of an interpreter with such arguments until it has ended, with 0."""
+        since = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        passed = time.perf_counter() - since
+        if done.returncode:
+            raise Failed(f"{' '.join(arguments)} ended with {done.returncode}: {done.stderr.decode().strip()}")
+        return passed
+
     def submit(self, action: str, count: int, payload: Any, **options: Any) -> None:
         """Store many equal tasks, from a process that ends then."""
         self.run("submit_many", action, count, json.dumps(payload), json.dumps(options))

@@ -3,7 +3,25 @@
 from bench.figures.drain import DRAIN, DRAIN_ONE
 from bench.figures.idle import IDLE
 from bench.figures.kill import KILL
-from bench.figures.submit import SUBMIT
+from bench.figures.large import LARGE
+from bench.figures.neighbour import NEIGHBOUR
+from bench.figures.result import RESULT
+from bench.figures.start import START
+from bench.figures.submit import SUBMIT, SUBMIT_LOOP, SUBMIT_MANY, SUBMIT_THREADS
 from bench.figures.wake import WAKE
 
-FIGURES = (DRAIN, DRAIN_ONE, SUBMIT, WAKE, KILL, IDLE)
+FIGURES = (
+    DRAIN,
+    DRAIN_ONE,
+    SUBMIT,
+    SUBMIT_THREADS,
+    SUBMIT_LOOP,
+    SUBMIT_MANY,
+    NEIGHBOUR,
+    WAKE,
+    RESULT,
+    LARGE,
+    KILL,
+    IDLE,
+    START,
+)

@@ -27,8 +27,14 @@ def wake() -> int:
 @app.action("bench:tell")
 def tell(pipe: str, seconds: float = 0.0) -> None:
     """Tell that it runs, and stay for a while."""
-    _tell(pipe, os.getpid(), 0, time.monotonic_ns())
+    tell_begun(pipe)
     time.sleep(seconds)
+
+
+@app.action("bench:echo")
+def echo(text: str) -> str:
+    """Give back what it was given."""
+    return text
 
 
 @app.action("bench:stubborn", timeout=TIMEOUT, grace=GRACE, max_attempts=1)
@@ -41,6 +47,11 @@ def stubborn(pipe: str) -> None:
     while True:
         if not spinning:
             time.sleep(1)
+
+
+def tell_begun(pipe: str) -> None:
+    """Tell that this process is at work."""
+    _tell(pipe, os.getpid(), 0, time.monotonic_ns())
 
 
 def _tell(pipe: str, *words: int) -> None:

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import apsw
 
@@ -18,6 +18,9 @@ BLOB = "x" * 89
 
 BATCH = 500
 """Tasks claimed and tasks finished in one transaction: about what a busy node has in its."""
+
+MOST_ROWS = 10_000
+"""As many rows as duly's submits put into one transaction."""
 
 CHOOSE = """
 select key, claim + 1, attempt + 1, id, band, rank, submitted, bell, origin, options, info, payload from task
@@ -59,16 +62,34 @@ class Rows:
         self._key, self._id, self._rank, self._submitted = map(columns.index, ("key", "id", "rank", "submitted"))
         self._row[self._key] = None
         self._numbers = itertools.count(1)
+        self._family = "ffffffff"
+
+    def id_of(self, row: list[Any]) -> str:
+        """The id of a task."""
+        return str(row[self._id])
+
+    def others(self) -> Self:
+        """The same from here on, with other ids: for another process."""
+        self._family = "fffffffe"
+        return self
 
     def __iter__(self) -> Iterator[list[Any]]:
         return self
 
     def __next__(self) -> list[Any]:
         row, number = self._row, next(self._numbers)
-        row[self._id] = f"ffffffff-{number:027x}"
+        row[self._id] = f"{self._family}-{number:027x}"
         row[self._rank] += 1
         row[self._submitted] += 1
         return row
+
+
+def insert_many(connection: apsw.Connection, rows: Rows, count: int) -> None:
+    """Store so many, up to 10,000 in a commit."""
+    for first in range(0, count, MOST_ROWS):
+        connection.execute("begin immediate")
+        connection.executemany(rows.insert, (list(next(rows)) for _ in range(min(MOST_ROWS, count - first))))
+        connection.execute("commit")
 
 
 def drain(path: Path) -> float:
