@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 
-from duly import cli as command_line
+from duly.cli import commands as command_line
 
 SHOP = '''
 import os
@@ -145,14 +146,22 @@ class Cli:
         )  # fmt: skip
         return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
-    def start(self, *arguments: str) -> Running:
+    def start(self, *arguments: str, stdin: int = subprocess.DEVNULL, **environment: str) -> Running:
         pipe = subprocess.PIPE
         process = subprocess.Popen(
-            self.command(*arguments), cwd=self.folder, env=self.environment(), stdin=subprocess.DEVNULL, stdout=pipe,
+            self.command(*arguments), cwd=self.folder, env=self.environment(**environment), stdin=stdin, stdout=pipe,
             stderr=pipe,
         )  # fmt: skip
         self.running.append(process)
         return Running(process)
+
+    def shell(self, text: str) -> Done:
+        """Run a shell's command, in which {duly} is the command line."""
+        done = subprocess.run(
+            ["sh", "-c", text.replace("{duly}", shlex.join(self.command()))], cwd=self.folder, env=self.environment(),
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False,
+        )  # fmt: skip
+        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def on_terminal(self, *arguments: str, **environment: str) -> str:
         """Run a command on a terminal, and return all that was on it."""

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from duly import cli as command_line
+from duly.cli import commands as command_line
 from duly.cli.exits import Exit, code_of
 from duly.core.endings import exception_of
 from duly.errors import DulyError, StoreBusy, WaitTimeout

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from duly import cli as command_line
+from duly.cli import commands as command_line
 from duly.cli.streams import plain
 
 if TYPE_CHECKING:

@@ -70,7 +70,7 @@ def test_large_options_and_values_come_through_whole(size):
         ("nan", r"nan is not a JSON number at \$\[0\]"),
         ("surrogate", "lone surrogate"),
         ("deep", "deeper than 64"),
-        ("object", "a object is not a JSON value"),
+        ("object", "an object is not a JSON value"),
     ],
 )
 def test_a_result_that_is_not_json_fails_and_says_why(name, said):
@@ -197,7 +197,7 @@ def test_a_thread_may_exit():
     ],
 )
 def test_a_process_that_leaves_without_an_answer_has_died(target, option, exit_code):
-    with pytest.raises(duly.TaskDied, match=f"process unexpectedly closed with status exit code {exit_code}") as caught:
+    with pytest.raises(duly.TaskDied, match=f"process unexpectedly closed with status {exit_code}") as caught:
         perform(target, option)
 
     assert (caught.value.exit_code, caught.value.signal) == (exit_code, None)

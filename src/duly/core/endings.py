@@ -58,13 +58,13 @@ def exception_of(
 
 
 def status(ending: Ending) -> str:
-    """Say how a process ended: `SIGKILL` or `exit code 3`."""
+    """Say how a process ended: `SIGKILL`, or its exit code."""
     if ending.signal is not None:
         try:
             return signals.Signals(ending.signal).name
         except ValueError:
             return f"signal {ending.signal}"
-    return f"exit code {ending.exit_code}"
+    return str(ending.exit_code)
 
 
 def _death(ending: Ending) -> str:

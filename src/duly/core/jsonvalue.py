@@ -142,7 +142,17 @@ def _wrong_scalar(value: Any, path: str, takes: Callable[[Any], bool]) -> tuple[
         return f"{value} is not a JSON number", path
     if value is None or type(value) in _SCALARS or takes(value):
         return None
-    return f"a {type(value).__qualname__} is not a JSON value", path
+    return f"{one(type(value))} is not a JSON value", path
+
+
+def one(kind: type) -> str:
+    """Say what a value is.
+
+    >>> one(set), one(object)
+    ('a set', 'an object')
+    """
+    name = kind.__qualname__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def _wrong_text(text: str, path: str) -> tuple[str, str] | None:

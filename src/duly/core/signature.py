@@ -134,5 +134,5 @@ def _from_model(kind: type, value: Any) -> Any:
         return value
     validate = getattr(kind, "model_validate", None)
     if validate is None:
-        raise TypeError(f"a {kind.__qualname__} cannot be made from JSON")
+        raise TypeError(f"{jsonvalue.one(kind)} cannot be made from JSON")
     return validate(value)
