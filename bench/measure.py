@@ -25,16 +25,20 @@ Progress: TypeAlias = Callable[[str], None]
 
 
 class Effort(NamedTuple):
-    """How much to measure: how often, and each time the seconds and the tasks drained; and the seconds of idling."""
+    """How much to measure: how often, and each time the seconds and the tasks drained.
+
+    And once the seconds of idling, and the tasks that wait while others are drained.
+    """
 
     repeats: int
     seconds: float
     tasks: int
     idle_seconds: float
+    waiting: int
 
 
-FULL = Effort(repeats=5, seconds=3.0, tasks=100_000, idle_seconds=60.0)
-QUICK = Effort(repeats=2, seconds=1.0, tasks=20_000, idle_seconds=5.0)
+FULL = Effort(repeats=5, seconds=3.0, tasks=100_000, idle_seconds=60.0, waiting=1_000_000)
+QUICK = Effort(repeats=2, seconds=1.0, tasks=20_000, idle_seconds=5.0, waiting=200_000)
 
 
 class Line(NamedTuple):
@@ -55,7 +59,7 @@ Measure: TypeAlias = Callable[[Trial, Effort], Sample]
 
 
 class Figure(NamedTuple):
-    """What is measured by one way to measure it: on duly, and on the raw limit of the same kind.
+    """What is measured by one way to measure it: on duly, and on the raw limit of the same kind if there is one.
 
     `once`: not repeated, for one measurement takes as long as all repeats of others.
     """
@@ -63,7 +67,7 @@ class Figure(NamedTuple):
     name: str
     lines: Sequence[Line]
     duly: Measure
-    raw: Measure
+    raw: Measure | None = None
     once: bool = False
 
     def repeats(self, effort: Effort) -> int:
@@ -143,6 +147,9 @@ def measured(figure: Figure, effort: Effort, sides: Sequence[Side], folder: Path
     for repeat in range(repeats):
         order = sides if repeat % 2 == 0 else sides[::-1]
         for name, side, measure in [("raw", sides[0], figure.raw), *((s.name, s, figure.duly) for s in order)]:
+            if measure is None:
+                samples[name].append({})
+                continue
             sample, told = _once(measure, side, effort, folder)
             samples[name].append(sample)
             progress(f"{figure.name} {repeat + 1}/{repeats} {name}: {told}")

@@ -21,7 +21,7 @@ def heading(folder: Path, effort: Effort, sides: Sequence[Side]) -> str:
     tools = f"Python {platform.python_version()}, SQLite {apsw.sqlite_lib_version()}"
     others = " and ".join(["the raw limit", *(side.name for side in sides[1:])])
     how = f"{effort.repeats} repeats of at least {effort.seconds:g} s, in turn with {others}"
-    once = f"idle is measured once, for {effort.idle_seconds:g} s"
+    once = f"once: idle for {effort.idle_seconds:g} s, deep with {effort.waiting:,} tasks waiting"
     return f"{where}, {tools}, stores on {_filesystem(folder)}\n{how}; {once}"
 
 

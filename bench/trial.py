@@ -20,10 +20,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import apsw
+
 from bench.sides import Side
 
 PATIENCE = 60.0
 """Seconds after which something that should have happened is given up."""
+
+SUBMITS_A_SECOND = 10_000
+"""What is expected at least of storing many tasks, so that a million have their time."""
 
 WARM_TRIES = 10
 
@@ -86,6 +91,20 @@ class Trial:
             file.unlink()
         shutil.copyfile(self._kept, self.store)
 
+    def beside(self, name: str) -> Trial:
+        """The same side with another store, in a folder below this one."""
+        folder = self.folder / name
+        folder.mkdir()
+        return Trial(self.side, folder)
+
+    def read(self, sql: str, values: dict[str, Any] | None = None) -> Any:
+        """The first row that a query of the store has; nobody may have it open."""
+        connection = apsw.Connection(str(self.store), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            return connection.execute(sql, values or {}).fetchone()
+        finally:
+            connection.close()
+
     def _start(self, module: str, arguments: tuple[Any, ...], stdout: int | None) -> subprocess.Popen[bytes]:
         with self._errors.open("ab") as errors:
             return subprocess.Popen(
@@ -137,7 +156,8 @@ class Trial:
 
     def submit(self, action: str, count: int, payload: Any, **options: Any) -> None:
         """Store many equal tasks, from a process that ends then."""
-        self.run("submit_many", action, count, json.dumps(payload), json.dumps(options))
+        seconds = count / SUBMITS_A_SECOND
+        self.run("submit_many", action, count, json.dumps(payload), json.dumps(options), seconds=seconds)
 
     @contextmanager
     def process(self, module: str, *arguments: Any) -> Iterator[subprocess.Popen[bytes]]:

@@ -1,5 +1,6 @@
 """The figures, in the order in which they are measured."""
 
+from bench.figures.deep import DEEP
 from bench.figures.drain import DRAIN, DRAIN_ONE
 from bench.figures.idle import IDLE
 from bench.figures.kill import KILL
@@ -13,6 +14,7 @@ from bench.figures.wake import WAKE
 FIGURES = (
     DRAIN,
     DRAIN_ONE,
+    DEEP,
     SUBMIT,
     SUBMIT_THREADS,
     SUBMIT_LOOP,

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
-
-import apsw
 
 from bench.measure import Effort, Figure, Line, Sample
 from bench.raw import echoes, store
@@ -33,13 +30,13 @@ def drain(trial: Trial, effort: Effort, worker: str = "worker") -> float:
             trial.restore()
             with trial.worker(worker):
                 pipe.read(2 * PATIENCE)
-                last = _last_commit(trial.store)
+                last = last_commit(trial.store)
             count += effort.tasks
             seconds += last - _first_start(trial, effort.tasks)
     return count / seconds
 
 
-def _last_commit(path: Path) -> float:
+def last_commit(path: Path) -> float:
     """When the log was written last, seen from outside, in seconds since 1970; waits until that is some time ago."""
     log = Path(f"{path}-wal")
     until = time.time() + PATIENCE
@@ -53,12 +50,7 @@ def _last_commit(path: Path) -> float:
 
 def _first_start(trial: Trial, tasks: int) -> float:
     """When the first task began, by the store's record, read when the worker is gone; all must have succeeded."""
-    connection = apsw.Connection(str(trial.store), flags=apsw.SQLITE_OPEN_READONLY)
-    row: Any = connection.execute(
-        "select sum(ended_at is not null and cause is null), min(started_at) from task"
-    ).fetchone()
-    connection.close()
-    done, first = row
+    done, first = trial.read("select sum(ended_at is not null and cause is null), min(started_at) from task")
     if done != tasks + 1:
         raise Failed(f"{done - 1:,} of {tasks:,} tasks have succeeded")
     return float(first) / 1e6

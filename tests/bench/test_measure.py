@@ -12,7 +12,7 @@ from bench.trial import Failed, Trial
 RATE = Line("rate", "/s", must=20, aim=60)
 LAG = Line("lag", "ms", must=1.5, aim=0.7, less=True)
 SHARE = Line("share", "/s", must=0.6, aim=0.9, of_raw=True)
-EFFORT = Effort(repeats=3, seconds=0.0, tasks=0, idle_seconds=0.0)
+EFFORT = Effort(repeats=3, seconds=0.0, tasks=0, idle_seconds=0.0, waiting=0)
 
 
 def nothing(_trial: Trial, _effort: Effort) -> Sample:
@@ -40,14 +40,14 @@ class Bench:
         self._values: dict[str, Iterator[float | str]] = {name: iter(found) for name, found in values.items()}
         self.sides = [Side(name, Path()) for name in values if name != "raw"]
 
-    def run(self, folder: Path, *, once: bool = False) -> Samples:
+    def run(self, folder: Path, *, once: bool = False, raw: bool = True) -> Samples:
         def duly(trial: Trial, _effort: Effort) -> Sample:
             return self._next(trial.side.name, trial)
 
-        def raw(trial: Trial, _effort: Effort) -> Sample:
+        def limit(trial: Trial, _effort: Effort) -> Sample:
             return self._next("raw", trial)
 
-        figure = Figure("figure", (RATE,), duly, raw, once)
+        figure = Figure("figure", (RATE,), duly, limit if raw else None, once)
         return measured(figure, EFFORT, self.sides, folder, self.told.append)
 
     def _next(self, name: str, trial: Trial) -> Sample:
@@ -158,3 +158,10 @@ def test_a_side_that_cannot_be_measured_at_all_misses_what_it_must_reach(tmp_pat
 @pytest.mark.parametrize(("share", "value"), [(0.5, 50), (0.99, 99), (1.0, 100), (0.001, 1)])
 def test_a_quantile_is_the_least_value_that_so_many_do_not_exceed(share: float, value: int) -> None:
     assert quantile(list(range(100, 0, -1)), share) == value
+
+
+def test_a_figure_without_a_raw_limit_is_told_by_its_value_alone(tmp_path: Path) -> None:
+    bench = Bench(raw=[], new=[30, 90, 40])
+    (found,) = rows_of(Figure("figure", (RATE,), nothing), bench.run(tmp_path, raw=False))
+    assert (found.value, found.raw, found.ratio, found.failed) == (40, None, None, 0)
+    assert bench.order == ["new", "new", "new"]

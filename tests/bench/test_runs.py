@@ -12,18 +12,26 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.figures.submit import SUBMIT
-from bench.measure import Effort, measured, rows_of
+from bench.figures.large import LARGE
+from bench.figures.neighbour import NEIGHBOUR
+from bench.figures.result import RESULT
+from bench.figures.submit import SUBMIT, SUBMIT_LOOP, SUBMIT_MANY, SUBMIT_THREADS
+from bench.measure import Effort, Figure, measured, rows_of
 from bench.raw import echoes
 from bench.sides import ROOT, this
 from bench.strays import forked, sweep
 from bench.trial import Failed, Trial
 
-TINY = Effort(repeats=1, seconds=0.2, tasks=100, idle_seconds=0.2)
+TINY = Effort(repeats=1, seconds=0.2, tasks=100, idle_seconds=0.2, waiting=0)
 
 
-def test_a_figure_is_measured_with_real_processes_beside_its_raw_limit(tmp_path: Path) -> None:
-    (row,) = rows_of(SUBMIT, measured(SUBMIT, TINY, [this()], tmp_path, print))
+@pytest.mark.parametrize(
+    "figure",
+    [SUBMIT, SUBMIT_THREADS, SUBMIT_LOOP, SUBMIT_MANY, NEIGHBOUR, RESULT, LARGE],
+    ids=lambda figure: figure.name,
+)
+def test_a_figure_is_measured_with_real_processes_beside_its_raw_limit(figure: Figure, tmp_path: Path) -> None:
+    (row,) = rows_of(figure, measured(figure, TINY, [this()], tmp_path, print))
     assert row.value is not None
     assert row.raw is not None
     assert row.value > 0
@@ -34,6 +42,23 @@ def test_a_figure_is_measured_with_real_processes_beside_its_raw_limit(tmp_path:
 def test_a_process_that_ends_badly_fails_the_measurement_with_its_last_words(tmp_path: Path) -> None:
     with pytest.raises(Failed, match="no-such-action"):
         Trial(this(), tmp_path).submit("no-such-action", 1, None)
+
+
+def test_a_program_is_timed_from_its_start_to_its_end(tmp_path: Path) -> None:
+    assert 0.1 <= Trial(this(), tmp_path).time("-c", "import duly, time; time.sleep(0.1)") < 30
+
+
+def test_a_program_that_fails_is_not_timed(tmp_path: Path) -> None:
+    with pytest.raises(Failed, match="no such thing"):
+        Trial(this(), tmp_path).time("-c", "raise SystemExit('no such thing')")
+
+
+def test_a_trial_beside_another_has_a_store_of_its_own(tmp_path: Path) -> None:
+    trial = Trial(this(), tmp_path)
+    one, two = trial.beside("one"), trial.beside("two")
+    one.submit("bench:noop", 3, {"blob": ""})
+    two.submit("bench:noop", 1, {"blob": ""})
+    assert [side.read("select count(*) from task") for side in (one, two)] == [(3,), (1,)]
 
 
 def test_the_raw_echoes_end_with_their_children_gone() -> None:
