@@ -249,11 +249,15 @@ def _refuse_misfits(name: str, function: Callable[..., Any]) -> None:
         raise ActionInvalid(f"{name}: {title} is a method, and no other process has its object; give a function")
 
 
+_IN_FACTORY = "; a function that makes an App declares one that stands there by `app.action(...)(function)`"
+
+
 def _target(name: str, function: Callable[..., Any]) -> Target:
     try:
         return from_callable(function)
     except TargetNotFound as error:
-        raise ActionInvalid(f"{name}: {error}") from None
+        cure = _IN_FACTORY if "<locals>" in getattr(function, "__qualname__", "") else ""
+        raise ActionInvalid(f"{name}: {error}{cure}") from None
 
 
 def _refuse(what: str, given: Mapping[str, Any], later: Mapping[str, str]) -> None:

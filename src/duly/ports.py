@@ -227,6 +227,9 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of it; safe to call twice."""
 
+    def let_go(self) -> None:
+        """Keep nothing open that a forked child must not inherit; the next verb opens it again, and nodes live on."""
+
     def exchange(self, request: Request) -> Reply:
         """Do all of the request in one transaction, or nothing of it."""
 
@@ -319,10 +322,10 @@ class Runner(Protocol):
 
 
 class Prepared(NamedTuple):
-    """The user's code is imported: `problems` by target, `threads` names modules that started some."""
+    """The user's code is imported: `problems` by target; `unshared`: what of it no fork may inherit, for people."""
 
     problems: list[Problem]
-    threads: list[str]
+    unshared: list[str]
 
 
 class Lost(NamedTuple):

@@ -194,8 +194,8 @@ def test_a_function_of_the_program_itself_is_found_and_its_main_part_not_run_aga
 def test_a_function_of_a_program_without_a_file_is_refused_with_the_cure(arguments):
     said = program(*arguments, text=MAIN)
 
-    assert said.startswith("TargetNotFound: double was defined at a prompt")
-    assert "put it into a file" in said
+    assert said.startswith("TargetNotFound: double was defined at a prompt or in a notebook")
+    assert "put it into a module" in said
 
 
 def test_an_action_is_found_by_its_function_before_it_has_its_name():

@@ -49,7 +49,7 @@ def test_only_the_claim_that_is_meant_is_asked(mark):
         (wire.decode_to_zygote, [wire.Setup(targets=[wire.Target(module="m", main=True)]), wire.Spawn(3)]),
         (
             wire.decode_from_zygote,
-            [wire.Ready(threads=["m"]), wire.Spawned(3, 77), wire.NotSpawned(3, "no"), wire.Gone(3, 9, None, 2)],
+            [wire.Ready(unshared=["m"]), wire.Spawned(3, 77), wire.NotSpawned(3, "no"), wire.Gone(3, 9, None, 2)],
         ),
         (wire.decode_work, [wire.Work(1, 2, 0, "id", 3, '{"a":1}', 1.5, 2**40)]),
         (wire.decode_from_runner, [wire.Done(1, 2, 99, "success", "null"), wire.Said(1, 2, "info", "{}", "name")]),

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,3 +87,38 @@ def place(tmp_path: Path) -> Iterator[Place]:
     place = Place(tmp_path)
     yield place
     place.end()
+
+
+class Project:
+    """A folder with a user's program; it is run as users run theirs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.mark = f"STORY={folder}"
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / name).write_text(textwrap.dedent(text))
+
+    def run(self, *arguments: str, stdin: str = "", code: int = 0) -> str:
+        """Run python; return stdout, or stderr if another exit code than 0 is expected."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DULY_", "PYTHON"))}
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=self.folder, input=textwrap.dedent(stdin), text=True, timeout=60,
+            env={**kept, "STORY": str(self.folder), "PYTHONPATH": f"{ROOT}/src"}, capture_output=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
+        return done.stderr if code else done.stdout
+
+    def tasks(self) -> list[duly.TaskInfo]:
+        """The tasks of its store, `tasks.db`."""
+        with duly.App(f"sqlite:///{self.folder}/tasks.db") as app:
+            return list(app.tasks())
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    project = Project(tmp_path)
+    yield project
+    for pid in marked(project.mark):
+        os.kill(pid, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -41,10 +42,13 @@ class Desk:
 
     def __init__(self) -> None:
         self._lanes: dict[tuple[str, str, int], int] = {}
+        self._pid = os.getpid()
 
     # submitting
     def submit(self, passports: Sequence[Passport], bell: str) -> Verb[dict[str, str]]:
         """Store tasks, all in one transaction; returns their states by id, also of those that were known before."""
+        if self._pid != os.getpid():  # forked: a store in memory did not come along, and neither did its lanes
+            self._lanes, self._pid = {}, os.getpid()
         wanted = {(p.options.queue, p.action, p.version) for p in passports}
         missing = [lane for lane in wanted if lane not in self._lanes]
         if missing:

@@ -389,12 +389,12 @@ class Node:
             case NotBorn(runner, reason):
                 self._crew.refused(reason, time.monotonic(), runner)
                 self._fill(time.monotonic())
-            case Prepared(problems, threads):
-                self._hear_prepared(problems, threads)
+            case Prepared(problems, unshared):
+                self._hear_prepared(problems, unshared)
             case Lost():
                 self._lost()
 
-    def _hear_prepared(self, problems: list[Any], threads: list[str]) -> None:
+    def _hear_prepared(self, problems: list[Any], unshared: list[str]) -> None:
         if problems and not self.ready.is_set():
             raise HandlerUnavailable(
                 "\n".join(f"{self._roster.title(p.target)}: {_told_error(p.error)}" for p in problems)
@@ -405,8 +405,8 @@ class Node:
         if problems:
             for attempt in self._window.take_all():
                 self._return(attempt)
-        if threads:
-            log.warning("importing %s starts threads: each runner imports it by itself, which is slower", threads[0])
+        if unshared:
+            log.warning("importing %s: each runner imports it by itself, which is slower", " and ".join(unshared))
             self._restart_pool(preload=False)
             return
         self._prepared, self._backoff = True, 0.0

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeAlias
 
+from duly.engine import forks
 from duly.engine.waker import Waker
 from duly.errors import StoreError, StoreUnavailable
 from duly.ports import Bell, Reply, Request, Store
@@ -24,6 +25,9 @@ Done: TypeAlias = Callable[[Any, BaseException | None], None]
 """Called with the result or the error in whichever thread did the job; must be quick and not raise."""
 
 CLOSED = "this App was closed"
+FORK_SECONDS = 11.0
+"""How long a fork waits for who uses the store; a write gives up after 10 s."""
+
 CHANGE_SECONDS = 0.02
 """How often the store is asked for changes while somebody waits for one and no bell may ring."""
 
@@ -48,6 +52,7 @@ class StoreThread:
         self._changing: list[Done] = []
         self._lock = threading.Lock()
         self._using = threading.Lock()
+        self._rests = False
         self._busy = False  # a hint alone: whoever is wrong about it waits, or is told a little later
         self._store: Store | None = None
         self._waker: Waker
@@ -55,6 +60,19 @@ class StoreThread:
         self._version = -1
         self.changes = 0
         self.address = ""
+        forks.care_for(self)
+
+    def before_fork(self) -> None:
+        """Have the store closed and used by nobody until `after_fork`, unless somebody does not let go of it."""
+        self._rests = self._using.acquire(timeout=FORK_SECONDS)
+        if self._rests and self._store is not None:
+            self._store.let_go()
+
+    def after_fork(self) -> None:
+        """Let it be used again; a child begins anew when it does."""
+        if self._rests:
+            self._rests = False
+            self._using.release()
 
     # callers
     def open(self) -> None:
@@ -151,15 +169,16 @@ class StoreThread:
     # the thread
     def _run(self, opened: deque[BaseException | None], ready: threading.Event) -> None:
         try:
-            store = self._make_store()
-            store.open()
-            bell = self._make_bell()
-            self.address = bell.address
+            with self._using:  # a fork meanwhile would leave its child locks that nobody opens
+                store = self._make_store()
+                store.open()
+                bell = self._make_bell()
+                self.address = bell.address
+                self._store = store
         except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
             opened.append(error)
             ready.set()
             return
-        self._store = store
         opened.append(None)
         ready.set()
         try:

@@ -273,7 +273,7 @@ class Pool:
         if message is None:
             return self._lost()
         if isinstance(message, Ready):
-            return [ports.Prepared(message.problems, message.threads)]
+            return [ports.Prepared(message.problems, message.unshared)]
         if isinstance(message, Spawned):
             if not fds:  # this process may have no more descriptors, and cannot hold what it cannot see
                 return self._lost()

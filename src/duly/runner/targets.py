@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib
 import importlib.machinery
 import importlib.util
 import inspect
+import io
 import os
-import runpy
 import sys
 from collections.abc import Callable
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from duly.errors import TargetNotFound
@@ -83,7 +84,8 @@ def _from_module(module: ModuleType, attribute: str) -> Target:
     file = getattr(module, "__file__", None)
     if not file or not os.path.isfile(file):
         raise TargetNotFound(
-            f"{attribute} was defined at a prompt, where no other process can find it; put it into a file"
+            f"{attribute} was defined at a prompt or in a notebook, where no other process can find it; put it into a "
+            "module (a .py file), and import it from there"
         )
     return Target(file=os.path.abspath(file), attribute=attribute, main=True)
 
@@ -141,7 +143,10 @@ def resolve(target: Target) -> Callable[..., Any]:
             found = getattr(found, name)
         except AttributeError:
             place = target.file or target.module
-            raise TargetNotFound(f"{place} has no attribute {target.attribute!r}") from None
+            raise TargetNotFound(
+                f"{place} has no attribute {target.attribute!r} when it is imported: what runs in another process must "
+                "stand at the top of its module"
+            ) from None
     found = getattr(found, "__duly_handler__", found)
     if not callable(found):
         raise TargetNotFound(f"{target.attribute!r} of {target.file or target.module} cannot be called")
@@ -172,18 +177,44 @@ def _is_from(module: ModuleType, file: str | None) -> bool:
 
 
 def _load_main(target: Target) -> ModuleType:
-    """Run the program's own file once more, but not as `__main__`, so that what it guards stays unrun."""
-    if MAIN in sys.modules:
-        return sys.modules[MAIN]
-    module = ModuleType(MAIN)
-    if target.file is not None:
-        content = runpy.run_path(target.file, run_name=MAIN)
-    else:
-        assert target.module is not None
-        content = runpy.run_module(target.module, run_name=MAIN, alter_sys=True)
-    module.__dict__.update(content)
+    """Run the program's own file once more, but not as `__main__`, so that what it guards stays unrun.
+
+    Its module is in place before it runs: `multiprocessing`, once imported, calls whatever is `__main__` by this name.
+    """
+    loaded = sys.modules.get(MAIN)
+    if loaded is not None and getattr(loaded, "__duly_target__", None) == (target.module, target.file):
+        return loaded
+    module, code = _main_of(target)
+    before = {name: sys.modules.get(name) for name in ("__main__", MAIN)}
     sys.modules["__main__"] = sys.modules[MAIN] = module
+    try:
+        exec(code, module.__dict__)  # noqa: S102 - the user's own program
+    except BaseException:
+        sys.modules.update({name: old for name, old in before.items() if old is not None})
+        raise
     return module
+
+
+def _main_of(target: Target) -> tuple[ModuleType, CodeType]:
+    module, code = ModuleType(MAIN), None
+    if target.file is not None:
+        spec, file = None, target.file
+        with io.open_code(file) as source:
+            code = compile(source.read(), file, "exec", dont_inherit=True)
+    else:
+        spec = importlib.util.find_spec(str(target.module))
+        code = getattr(spec.loader, "get_code", _no_code)(spec.name) if spec is not None else None
+        if spec is None or code is None:
+            raise TargetNotFound(f"there is no module {target.module!r} on sys.path")
+        file = spec.origin or ""
+        module.__dict__.update(__package__=spec.parent, __loader__=spec.loader)
+    own = (target.module, target.file)
+    module.__dict__.update(__file__=file, __spec__=spec, __builtins__=builtins, __duly_target__=own)
+    return module, code
+
+
+def _no_code(_name: str) -> None:
+    return None
 
 
 def _load_file(file: str) -> ModuleType:

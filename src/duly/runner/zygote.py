@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import NoReturn
 
@@ -70,17 +71,18 @@ class Zygote:
 
     def _prepare(self) -> Ready:
         problems: list[Problem] = []
-        threads: list[str] = []
+        unshared: list[str] = []
         if self._setup.preload:
+            before = frozenset(_sockets())
             for index, target in enumerate(self._setup.targets):
                 problem = self._load(index)
                 if problem is not None:
                     problems.append(problem)
-                if threading.active_count() > 1 and not threads:
-                    threads.append(target.module or target.file or "")
+                if not unshared:
+                    unshared = [f"{target.module or target.file} {did}" for did in _unshared(before)]
             gc.collect()
         gc.freeze()
-        return Ready(problems=problems, threads=threads)
+        return Ready(problems=problems, unshared=unshared)
 
     def _load(self, index: int) -> Problem | None:
         try:
@@ -228,6 +230,25 @@ class Zygote:
         self._runners.clear()
         self._sweep()
         return not children_of(os.getpid())
+
+
+def _unshared(before: frozenset[int]) -> list[str]:
+    """Say what an import has made that a fork would not have, or would have in common with its parent."""
+    told = []
+    threads = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+    if threads:
+        told.append(f"starts threads ({', '.join(threads[:3])})")
+    if not before.issuperset(_sockets()):
+        told.append("opens sockets")
+    return told
+
+
+def _sockets() -> Iterator[int]:
+    """Yield this process's descriptors of sockets, and of what waits for events of them."""
+    for fd in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # that of the listing itself
+            if os.readlink(f"/proc/self/fd/{fd}").startswith(("socket:", "anon_inode:[eventpoll]")):
+                yield int(fd)
 
 
 def _ended_child() -> os.waitid_result | None:

@@ -53,10 +53,10 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
-    """The zygote can fork runners; `threads` names modules that started some, so that runners import for themselves."""
+    """The zygote can fork runners; if imports made what no fork may have (`unshared`), they import for themselves."""
 
     problems: list[Problem] = []
-    threads: list[str] = []
+    unshared: list[str] = []
 
 
 class Spawn(msgspec.Struct, frozen=True, tag="spawn"):

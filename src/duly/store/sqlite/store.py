@@ -83,6 +83,7 @@ class SqliteStore:
         self._ringer: Ringer | None = None
         self._failed: BaseException | None = None
         self._durable: bool | None = True
+        self._let_go = False
 
     # opening
     def open(self) -> None:
@@ -104,12 +105,8 @@ class SqliteStore:
 
     def close(self) -> None:
         """Let go of the file; safe to call twice."""
-        if self._checkpointer is not None:
-            self._checkpointer.close()
-            self._checkpointer = None
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._disconnect()
+        self._let_go = False
         if self._lockfile is not None:
             lockfile.release(self._lockfile)
             self._lockfile = None
@@ -117,9 +114,36 @@ class SqliteStore:
             self._ringer.close()
             self._ringer = None
 
+    def _disconnect(self) -> None:
+        if self._checkpointer is not None:
+            self._checkpointer.close()
+            self._failed = self._failed or self._checkpointer.failed
+            self._checkpointer = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def let_go(self) -> None:
+        """Let go of the file for a fork; nodes live on, and the next verb opens it again.
+
+        A child inherits what SQLite keeps in memory of the locks that its parent holds, and would take them for its
+        own: it would then write into files that others are free to delete.
+        """
+        if self._connection is not None and self.path != ":memory:":
+            self._disconnect()
+            self._let_go = True
+
+    def _connect_again(self) -> apsw.Connection:
+        assert self._let_go, "the store is not open"
+        connection = open_connection(self.path)
+        self._durable = True
+        self._checkpointer = Checkpointer(self.path, connection)
+        self._connection = connection
+        return connection
+
     def _run(self, query: str, /, **bindings: Any) -> Any:
-        assert self._connection is not None, "the store is not open"
-        cursor: Any = self._connection.execute(self._sql[query], bindings)
+        connection = self._connection or self._connect_again()
+        cursor: Any = connection.execute(self._sql[query], bindings)
         return cursor
 
     def _rows(self, query: str, /, **bindings: Any) -> list[Any]:
@@ -134,7 +158,7 @@ class SqliteStore:
         What is not durable survives the end of its process, but perhaps not that of the machine. An interrupt anywhere
         leaves nothing locked; hence no context manager made of a generator, which a kept traceback would keep open.
         """
-        assert self._connection is not None, "the store is not open"
+        connection = self._connection or self._connect_again()
         assert self._lockfile is not None
         self._refuse_after_failed_sync()
         with self._lockfile.turn:
@@ -142,7 +166,7 @@ class SqliteStore:
                 entered = self._lockfile.enter(GATE_SECONDS)
                 self._roll_back()  # what an interrupt may have left
                 self._set_durable(durable=durable)
-                result = what(self._connection)
+                result = what(connection)
                 if entered and self._checkpointer is not None:
                     self._checkpointer.after_commit()
             except BaseException as error:
@@ -379,10 +403,10 @@ class SqliteStore:
 
     def version(self) -> int:
         """Return a number that is another one after another connection has written."""
-        assert self._connection is not None
+        connection = self._connection or self._connect_again()
         with translated(self.path):
             # Not Connection.data_version(): that looks at the file only when something else is read.
-            ((version,),) = self._connection.execute("pragma data_version").fetchall()
+            ((version,),) = connection.execute("pragma data_version").fetchall()
             assert isinstance(version, int)
             return version
 
@@ -430,6 +454,6 @@ class SqliteStore:
 
     def examine(self) -> list[Finding]:
         """Look at the file's health; reads all of it."""
-        assert self._connection is not None
+        connection = self._connection or self._connect_again()
         with translated(self.path):
-            return examine(self._connection, self.path)
+            return examine(connection, self.path)
