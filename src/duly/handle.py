@@ -131,6 +131,7 @@ class Handle(Generic[R]):
     def _waiting(self, timeout: float | None) -> Verb[tuple[TaskRow, TaskResult]]:
         row = yield from self._desk.wait(self.id, timeout)
         self._see(row)
+        row = yield from self._desk.whole(row, "value")
         return row, _result_of(row)
 
     def _resulting(self, timeout: float | None, default: Any, allow_wait: bool) -> Verb[R]:
@@ -230,6 +231,7 @@ def _init_event(row: TaskRow) -> Event:
 def history(desk: Desk, task_id: str) -> Verb[tuple[TaskRow, list[Event]]]:
     """Read a task, and all that has happened to it up to now."""
     row = yield from desk.find(task_id)
+    row = yield from desk.whole(row, "payload", "value")
     events = [_init_event(row)]
     while True:
         runs = yield from desk.runs(task_id, len(events))

@@ -8,7 +8,7 @@ reads, or is about nodes. Times are microseconds since 1970 by the store's clock
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -153,7 +153,10 @@ class Reply(msgspec.Struct, kw_only=True):
 
 
 class TaskRow(NamedTuple):
-    """A task as it is read: everything but its claim's secrets; JSON as text."""
+    """A task as it is read: everything but its claim's secrets; JSON as text.
+
+    A `payload` or `value` that is too large to be read along is "": see `Store.large`.
+    """
 
     key: int
     id: str
@@ -180,6 +183,10 @@ class TaskRow(NamedTuple):
     info: str | None
     value: str | None
     error: str | None
+
+
+Part: TypeAlias = Literal["payload", "value"]
+"""What of a task may be large."""
 
 
 class EventRow(NamedTuple):
@@ -238,6 +245,9 @@ class Store(Protocol):
 
     def find(self, ids: Sequence[str]) -> list[TaskRow]:
         """Return the tasks with these ids, in no order; unknown ones are left out."""
+
+    def large(self, key: int, what: Part) -> str:
+        """Return a task's payload or value as JSON text, where `find` has "" for it; "" if it is gone."""
 
     def ended(self, ids: Sequence[str]) -> list[str]:
         """Return which of these tasks have ended, or are unknown."""

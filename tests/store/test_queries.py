@@ -100,7 +100,7 @@ def test_steps_are_read_in_order_with_their_kind(package: Path) -> None:
 
 def test_only_new_steps_are_taken_and_all_or_none() -> None:
     connection = apsw.Connection(":memory:")
-    first = migrations.load(PACKAGE)
+    first = migrations.load(PACKAGE)[:1]
     good = Migration(2, "expand", "ok", "create table ok (x text)")
     migrate(connection, "x", first, 5)
     with pytest.raises(StoreError, match="missing datatype"):

@@ -12,7 +12,7 @@ from duly.core import lifecycle
 from duly.core.task import Held, State
 from duly.errors import StoreUnavailable
 from duly.ports import CancelAsked, Request, Want
-from duly.store.sqlite import claims
+from duly.store.sqlite import apart
 from duly.store.sqlite.bell import DatagramBell, Ringer
 from duly.store.sqlite.store import SqliteStore, wall_clock
 from duly.testing.store_hands import HOUR, LARGE, Hands, ended
@@ -104,7 +104,7 @@ def test_a_bell_that_nobody_hears_stops_no_one() -> None:
 def test_a_claim_takes_no_more_large_payloads_than_fit_beside_each_other(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims, "MOST_BYTES", 3 * len(LARGE))
+    monkeypatch.setattr(apart, "MOST_BYTES", 3 * len(LARGE))
     hands = Hands(store)
     ids = [hands.submit(payload=LARGE if place != 2 else "1") for place in range(6)]
     taken = [hands.claim() for _ in range(3)]
@@ -113,7 +113,7 @@ def test_a_claim_takes_no_more_large_payloads_than_fit_beside_each_other(
 
 
 def test_a_payload_larger_than_any_bound_is_claimed_alone(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claims, "MOST_BYTES", 1)
+    monkeypatch.setattr(apart, "MOST_BYTES", 1)
     hands = Hands(store)
     ids = [hands.submit(payload=LARGE) for _ in range(2)]
     assert [[held.id for held in hands.claim()] for _ in ids] == [[task_id] for task_id in ids]

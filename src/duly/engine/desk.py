@@ -15,8 +15,8 @@ from duly.core.order import Place, band_of, rank_terms
 from duly.core.passport import Options, Passport
 from duly.core.task import State, shown
 from duly.engine.asking import Changed, Ended, Verb
-from duly.errors import RetryRefused, TaskNotFound, WaitTimeout
-from duly.ports import CancelAsked, EventRow, Filter, Request, Retried, Submission, TaskRow
+from duly.errors import RetryRefused, StoreDamaged, TaskNotFound, WaitTimeout
+from duly.ports import CancelAsked, EventRow, Filter, Part, Request, Retried, Submission, TaskRow
 
 T = TypeVar("T")
 _ADMITTED = {state: shown(state, None) for state in State}
@@ -85,6 +85,17 @@ class Desk:
         if not rows:
             raise TaskNotFound(f"there is no task {task_id}")
         return rows[0]
+
+    def whole(self, row: TaskRow, *parts: Part) -> Verb[TaskRow]:
+        """Fill in what was too large to be read along. Raises `StoreDamaged` if that is not there."""
+        key = row.key
+        for part in parts:
+            if getattr(row, part) == "":
+                text: str = yield lambda store, part=part: store.large(key, part)  # type: ignore[misc]
+                if not text:
+                    raise StoreDamaged(f"the {part} of task {row.id} is damaged or gone; restore a backup")
+                row = row._replace(payload=text) if part == "payload" else row._replace(value=text)
+        return row
 
     def page(self, wanted: Filter, by: str, after: tuple[int, int] | None, most: int) -> Verb[list[TaskRow]]:
         """Read a page of tasks."""

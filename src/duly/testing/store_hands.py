@@ -68,10 +68,13 @@ class Hands:
         return self.store.exchange(Request(retries=[task_id])).retried.get(task_id)
 
     def row(self, task_id: str) -> TaskRow:
-        """Read a task."""
+        """Read a task, with what is too large to be read along."""
         rows = self.store.find([task_id])
         assert len(rows) == 1, f"find returned {len(rows)} rows for one id"
-        return rows[0]
+        row = rows[0]
+        if row.payload == "":
+            row = row._replace(payload=self.store.large(row.key, "payload"))
+        return row if row.value != "" else row._replace(value=self.store.large(row.key, "value"))
 
     def seen(self, task_id: str) -> tuple[State, int]:
         """How a task stands: its state and attempts."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from duly.core import lifecycle
 from duly.core.order import Place, rank_terms
+from duly.core.outcome import Success
 from duly.core.task import State
 from duly.ports import Lane, Store, Want
-from duly.testing.store_hands import HOUR, LARGE, Check, Hands
+from duly.testing.store_hands import HOUR, LARGE, Check, Hands, ended
 
 WORDS = '{"text":"Grüße, \\u0000 \\ud83d\\ude00 😀 \\\\ %s"}'
 
@@ -47,6 +48,32 @@ def a_large_payload_is_kept_whole(hands: Hands) -> None:
         assert claims[large].payload == LARGE, "a large payload came back changed"
         hands.change(*(lifecycle.hand_back(held, 1) for held in claims.values()))
     assert hands.row(large).payload == LARGE, "a large payload is read back changed"
+
+
+def what_is_large_is_no_burden_to_readers(hands: Hands) -> None:
+    """A large payload or result is read when it is asked for; any text comes back as it was, in any script."""
+    for whole in (LARGE, '"' + "€ 😀 " * 300_000 + '"', "#[9,1]", '"' + "s" * 65_536 + '"'):
+        task_id = hands.submit(payload=whole)
+        held = hands.claim_one()
+        assert held.payload == whole, f"a payload of {len(whole)} characters was claimed changed"
+        hands.finish(held, Success(whole))
+        (row,) = hands.store.find([task_id])
+        assert len(whole) < 1_000 or {row.payload, row.value} == {""}, "what is large is read along"
+        assert (hands.row(task_id).payload, hands.row(task_id).value) == (whole, whole), "what is large is read changed"
+    assert hands.store.large(1_000_000, "value") == "", "there is something large of an unknown task"
+    small = hands.submit(payload="[]")
+    assert hands.store.large(hands.row(small).key, "payload") == "[]"
+    assert hands.store.large(hands.row(small).key, "value") == "", "a task without a value has one"
+
+
+def results_are_kept_with_the_change_that_hits(hands: Hands) -> None:
+    """A large result whose change misses is not kept, and one beside it is."""
+    stale_id, other_id = hands.submit(), hands.submit()
+    stale, other = hands.claim(2)
+    hands.cancel(stale_id)
+    reply = hands.change(ended(stale, Success(LARGE)), ended(other, Success(LARGE)))
+    assert [miss.key for miss in reply.misses] == [stale.key], reply.misses
+    assert (hands.row(stale_id).value, hands.row(other_id).value) == (None, LARGE)
 
 
 def tasks_of_one_batch_stand_as_they_came(hands: Hands) -> None:
@@ -145,6 +172,8 @@ CHECKS: tuple[Check, ...] = (
     a_task_submitted_twice_is_stored_once,
     a_task_keeps_its_passport,
     a_large_payload_is_kept_whole,
+    what_is_large_is_no_burden_to_readers,
+    results_are_kept_with_the_change_that_hits,
     tasks_of_one_batch_stand_as_they_came,
     the_more_urgent_is_claimed_first,
     claims_of_one_exchange_are_in_order,

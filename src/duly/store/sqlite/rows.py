@@ -7,13 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from duly.core.task import Change, Guard, State
-from duly.ports import Rejection, Request, Submission
-
-LARGE = 64 * 1024
-"""Characters of a payload from which on it is kept in a table of its own."""
-
-APART = ""
-"""Stands in a task's row for a payload that is kept apart; no JSON text is empty."""
+from duly.ports import Rejection, Request
+from duly.store.sqlite.apart import fits
 
 _encode = msgspec.json.encode
 
@@ -70,7 +65,7 @@ class Rows:
         self.rejections = text(folded(request.rejections))
         self.cancels = text(request.cancels)
         self.retries = text(request.retries)
-        self.submits, self.large = apart(request.submits)
+        self.submits = text(request.submits)
         self.any = not request.empty()
 
 
@@ -86,20 +81,8 @@ def is_lone_submit(request: Request) -> bool:
         len(submits) == 1
         and request.node is None
         and not (request.cancels or request.retries or request.changes or request.rejections)
-        and len(submits[0].payload) <= LARGE
+        and fits(submits[0].payload)
     )
-
-
-def apart(submissions: Sequence[Submission]) -> tuple[str, dict[str, str]]:
-    """Return submissions as JSON text, and by id the payloads that are too large to stand there."""
-    large = {submission.id: submission.payload for submission in submissions if len(submission.payload) > LARGE}
-    if not large:
-        return text(submissions), {}
-    rows = [
-        msgspec.structs.replace(submission, payload=APART) if submission.id in large else submission
-        for submission in submissions
-    ]
-    return text(rows), large
 
 
 def folded(rejections: Sequence[Rejection]) -> list[Rejection]:

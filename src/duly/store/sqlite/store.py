@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import apsw
@@ -25,6 +26,7 @@ from duly.ports import (
     Miss,
     Next,
     NodeRow,
+    Part,
     Rejection,
     Reply,
     Request,
@@ -35,6 +37,15 @@ from duly.ports import (
 )
 from duly.store import migrations, queries
 from duly.store.sqlite import claims, lockfile
+from duly.store.sqlite.apart import (
+    KEPT_SECONDS,
+    Reference,
+    chunks_named,
+    has_large,
+    named,
+    pieces,
+    without_large,
+)
 from duly.store.sqlite.bell import Ringer
 from duly.store.sqlite.checkpoint import Checkpointer
 from duly.store.sqlite.connection import duly_error, is_failed_sync, migrate, open_connection, translated
@@ -216,16 +227,21 @@ class SqliteStore:
         """Do all of the request in one transaction, or nothing of it."""
         if is_lone_submit(request):
             return self._submit_one(request.submits[0])
+        large = has_large(request)
+        if large:
+            self._sweep()
+            request = without_large(request, self._keep_apart)
         rows, reply, ring = Rows(request), Reply(now=0), set(request.ring)
         # A claim alone need not reach the disk: if the machine dies, so does its node, and the task is ready again.
-        self._transact(lambda _: self._exchange(request, rows, reply, ring), durable=rows.any)
+        self._transact(lambda _: self._exchange(request, rows, reply, ring, large=large), durable=rows.any)
         if not reply.done:
             return Reply(now=reply.now, done=False)
         if self._ringer is not None:
             self._ringer.ring(ring)
+        reply.claims = [self._with_payload(held) for held in reply.claims]
         return reply
 
-    def _exchange(self, request: Request, rows: Rows, reply: Reply, ring: set[str]) -> None:
+    def _exchange(self, request: Request, rows: Rows, reply: Reply, ring: set[str], *, large: bool) -> None:
         assert self._connection is not None
         before = self._connection.total_changes()
         reply.now = self._clock()
@@ -239,7 +255,9 @@ class SqliteStore:
         if rows.retries:
             self._retry(rows.retries, reply)
         if rows.submits:
-            self._submit(request.submits, rows.submits, rows.large, reply)
+            self._submit(request.submits, rows.submits, reply)
+        if large:
+            self._settle(chunks_named(request, reply))
         if request.node is not None:
             self._serve(request.node, request.wants, reply)
         if rows.submits or rows.cancels or rows.retries:
@@ -310,7 +328,7 @@ class SqliteStore:
         last = self._run("last_submitted").fetchone()
         return max(now, last[0] + 1) if last else now
 
-    def _submit(self, submits: list[Submission], rows: str, large: dict[str, str], reply: Reply) -> None:
+    def _submit(self, submits: list[Submission], rows: str, reply: Reply) -> None:
         """Store tasks, each at a moment of its own."""
         assert self._connection is not None
         stamp = self._later_than_all(reply.now)
@@ -318,8 +336,6 @@ class SqliteStore:
         existing: set[str] = set()
         if self._connection.changes() != len(submits):
             existing = {task_id for (task_id,) in self._run("existing", submits=rows, stamp=stamp)}
-        for task_id, payload in large.items():
-            self._run("submit_large", id=task_id, payload=payload, stamp=stamp)
         for submission in submits:
             reply.answers[submission.id] = "existing" if submission.id in existing else "created"
 
@@ -363,7 +379,59 @@ class SqliteStore:
             reply.done = False
         return reply.done
 
+    # what is too large for a row
+    def _keep_apart(self, whole: str) -> str:
+        """Write a text's chunks, each in a transaction of its own, and return what a row is to say of it."""
+        chunks: list[int] = []
+        size = 0
+        for piece in pieces(whole):
+            chunks.append(self._write(partial(self._add_chunk, piece), durable=False))
+            size += len(piece)
+        return str(Reference(size, chunks))
+
+    def _add_chunk(self, data: memoryview, connection: apsw.Connection) -> int:
+        self._run("add_chunk", now=self._clock(), data=data)
+        return connection.last_insert_rowid()
+
+    def _settle(self, chunks: list[int]) -> None:
+        assert self._connection is not None
+        self._run("settle", chunks=text(chunks) or "[]")
+        if self._connection.changes() != len(chunks):  # this machine slept, say
+            raise StoreError(f"{self.path}: what was written an hour ago is swept by now; try again")
+
+    def _sweep(self) -> None:
+        """Delete chunks that no row has named in time."""
+        before = self._clock() - KEPT_SECONDS * 1_000_000
+        forgotten = [number for (number,) in self._rows("forgotten", before=before)]
+        if forgotten:
+            self._transact(lambda _: self._forget(text(forgotten)), durable=False)
+
+    def _forget(self, chunks: str) -> None:
+        self._run("drop_chunks", chunks=chunks)
+        self._run("settle", chunks=chunks)
+
+    def _with_payload(self, held: Held) -> Held:
+        reference = named(held.payload)
+        return held if reference is None else msgspec.structs.replace(held, payload=self._whole(reference, held.key))
+
+    def _whole(self, reference: Reference, key: int) -> str:
+        """Read a text that is kept apart; what is damaged or gone is no JSON, which ends a task as invalid."""
+        if not reference.chunks:
+            return "".join(payload for (payload,) in self._rows("blob", key=key))
+        parts = [data for (data,) in self._rows("chunks", chunks=text(reference.chunks))]
+        whole = b"".join(parts) if len(parts) > 1 else parts[0] if parts else b""
+        return whole.decode() if len(whole) == reference.size else ""
+
     # reading
+    def large(self, key: int, what: Part) -> str:
+        """Return a task's payload or value, where `find` has "" for it."""
+        rows = self._rows("large", key=key, what=what)
+        stands = rows[0][0] if rows else None
+        if stands is None:
+            return ""
+        reference = named(stands)
+        return str(stands) if reference is None else self._whole(reference, key)
+
     def lanes(self, wanted: Sequence[tuple[str, str, int]] = ()) -> list[Lane]:
         """Return all lanes, after adding those wanted."""
         if wanted:
@@ -413,6 +481,7 @@ class SqliteStore:
     # nodes
     def enlist(self, name: str, bell: str, label: str) -> int:
         """Make this process a node; its byte of the side file is taken before anybody can see it."""
+        self._sweep()
         return self._transact(lambda _: self._enlist(name, bell, label))
 
     def _enlist(self, name: str, bell: str, label: str) -> int:

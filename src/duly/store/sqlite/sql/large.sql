@@ -1,2 +1,2 @@
--- Reads a payload that is kept apart.
-select payload from blob where task = :key
+-- What a task's row has of its payload or value.
+select iif(:what = 'payload', payload, value) from task where key = :key

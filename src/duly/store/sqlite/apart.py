@@ -1,0 +1,105 @@
+"""Payloads and results too large for the row of their task: pieces of at most 1 MiB in a table of their own.
+
+They are written before the transaction of the row that names them, each in one of its own that need not reach the disk
+by itself: the row's commit brings all of them there. So nobody holds the write lock for longer than a piece takes,
+where a payload of 64 MiB would make all others wait a quarter of a second. What no row names in the end is swept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from duly.core.task import Held
+from duly.ports import Reply, Request
+
+LARGE = 64 * 1024
+"""Characters of a text from which on it is kept apart."""
+
+CHUNK = 1024 * 1024
+"""Bytes of one piece."""
+
+KEPT_SECONDS = 3600
+"""How long a piece waits for its row."""
+
+MOST_BYTES = 64 * 1024 * 1024
+"""Large payloads that are claimed in one exchange, all in all; a single one may be as large as it is."""
+
+OLD_SIZE = 16 * 1024 * 1024
+"""What a payload of the table `blob` is taken to have, whose row does not tell."""
+
+_NAMED = "#"
+replace = msgspec.structs.replace
+_encode = msgspec.json.encode
+_decode = msgspec.json.Decoder(list[int]).decode
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """Names the chunks of one text, and tells its bytes."""
+
+    size: int
+    chunks: list[int]
+
+    def __str__(self) -> str:
+        return _NAMED + _encode([self.size, *self.chunks]).decode()
+
+
+def fits(text: str) -> bool:
+    """Whether a text may stand in a row: it is not large, nor does it look like what stands for one."""
+    return 0 < len(text) <= LARGE and text[0] != _NAMED
+
+
+def named(text: str) -> Reference | None:
+    """Return what a row's text refers to; None if it is the text itself. Old rows have "" and do not tell."""
+    if text and text[0] != _NAMED:
+        return None
+    size, *chunks = _decode(text[1:]) if text else [OLD_SIZE]
+    return Reference(size, chunks)
+
+
+def pieces(text: str) -> Iterator[memoryview]:
+    """Divide a text into chunks' data."""
+    data = memoryview(text.encode())
+    for start in range(0, len(data) or 1, CHUNK):
+        yield data[start : start + CHUNK]
+
+
+def claimable(found: list[Held]) -> list[Held]:
+    """Return the first of the tasks, and those after it whose payloads fit into memory beside each other."""
+    room = MOST_BYTES
+    for place, held in enumerate(found):
+        reference = named(held.payload)
+        if reference is not None:
+            room -= reference.size
+            if place and room < 0:
+                return found[:place]
+    return found
+
+
+def has_large(request: Request) -> bool:
+    """Whether a request has a text that does not fit into a row."""
+    if any(not fits(submission.payload) for submission in request.submits):
+        return True
+    return any(change.value is not None and not fits(change.value) for change in request.changes)
+
+
+def without_large(request: Request, keep: Callable[[str], str]) -> Request:
+    """Return the request with each large text replaced by what `keep` returns for it."""
+    submits = [
+        submission if fits(submission.payload) else replace(submission, payload=keep(submission.payload))
+        for submission in request.submits
+    ]
+    changes = [
+        change if change.value is None or fits(change.value) else replace(change, value=keep(change.value))
+        for change in request.changes
+    ]
+    return replace(request, submits=submits, changes=changes)
+
+
+def chunks_named(request: Request, reply: Reply) -> list[int]:
+    """Return the chunks that rows name, now that the request was carried out as the reply tells."""
+    missed = {(miss.key, miss.claim) for miss in reply.misses}
+    texts = [submission.payload for submission in request.submits if reply.answers[submission.id] == "created"]
+    texts += [change.value for change in request.changes if change.value and (change.key, change.claim) not in missed]
+    return [number for text in texts if (reference := named(text)) is not None for number in reference.chunks]
