@@ -15,7 +15,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +26,9 @@ from bench.sides import Side
 
 PATIENCE = 60.0
 """Seconds after which something that should have happened is given up."""
+
+LOOK_SECONDS = 0.5
+"""How often it is looked whether processes live while nothing is told."""
 
 SUBMITS_A_SECOND = 10_000
 """What is expected at least of storing many tasks, so that a million have their time."""
@@ -38,7 +41,7 @@ class Failed(Exception):
 
 
 class Told(NamedTuple):
-    """What a task wrote: its process, another one that it started (or 0), and nanoseconds of the monotonic clock."""
+    """What a task wrote: its process, another number (such as of one that it started), and monotonic nanoseconds."""
 
     pid: int
     other: int
@@ -50,9 +53,10 @@ class Pipe:
 
     FORMAT = struct.Struct("qqq")
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, look: Callable[[], None]) -> None:
         os.mkfifo(path)
         self.path = str(path)
+        self._look = look
         self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
 
     def fileno(self) -> int:
@@ -60,9 +64,12 @@ class Pipe:
         return self._fd
 
     def read(self, seconds: float = PATIENCE) -> Told:
-        """Wait for the next thing told; raises `Failed` if nothing is."""
-        if not select.select([self], [], [], seconds)[0]:
-            raise Failed(f"no task has told anything for {seconds:g} s")
+        """Wait for the next thing told; raises `Failed` if nothing is, or if who should see to it has ended."""
+        until = time.monotonic() + seconds
+        while not select.select([self], [], [], LOOK_SECONDS)[0]:
+            self._look()
+            if time.monotonic() > until:
+                raise Failed(f"no task has told anything for {seconds:g} s")
         return Told(*self.FORMAT.unpack(os.read(self._fd, self.FORMAT.size)))
 
     def close(self) -> None:
@@ -80,6 +87,7 @@ class Trial:
         self._kept = folder / "kept.db"
         self._environment = side.environment(f"sqlite:///{self.store}")
         self._errors = folder / "stderr"
+        self._meanwhile: dict[str, subprocess.Popen[bytes]] = {}
 
     def keep(self) -> None:
         """Remember the store as it is; nobody may have it open."""
@@ -122,7 +130,7 @@ class Trial:
         try:
             yield
             if process.wait(PATIENCE):
-                raise Failed(f"{module} ended with {process.returncode}: {self._last_words()}")
+                raise self._ended(process, module)
         except subprocess.TimeoutExpired:
             raise Failed(f"{module} has not ended for {PATIENCE:g} s: {self._last_words()}") from None
         finally:
@@ -162,10 +170,22 @@ class Trial:
     @contextmanager
     def process(self, module: str, *arguments: Any) -> Iterator[subprocess.Popen[bytes]]:
         """Have a module run meanwhile, such as a worker; it is asked to end, and must, with 0."""
-        process = self._start(module, arguments, None)
+        process = self._meanwhile[module] = self._start(module, arguments, None)
         with self._bounded(process, module):
-            yield process
+            try:
+                yield process
+            finally:
+                del self._meanwhile[module]
             process.send_signal(signal.SIGTERM)
+
+    def _look(self) -> None:
+        """Raise `Failed` if something has ended that was to run meanwhile."""
+        for module, process in self._meanwhile.items():
+            if process.poll() is not None:
+                raise self._ended(process, module)
+
+    def _ended(self, process: subprocess.Popen[bytes], module: str) -> Failed:
+        return Failed(f"{module} ended with {process.returncode}: {self._last_words()}")
 
     @contextmanager
     def worker(self, module: str = "worker") -> Iterator[subprocess.Popen[bytes]]:
@@ -176,7 +196,7 @@ class Trial:
     @contextmanager
     def pipe(self) -> Iterator[Pipe]:
         """Have a pipe that tasks tell things through."""
-        pipe = Pipe(self.folder / f"pipe-{time.monotonic_ns()}")
+        pipe = Pipe(self.folder / f"pipe-{time.monotonic_ns()}", self._look)
         try:
             yield pipe
         finally:
@@ -191,4 +211,6 @@ class Trial:
         raise Failed("one runner is handed all that two could do")
 
     def _last_words(self) -> str:
-        return self._errors.read_text("utf-8", "replace").strip()[-2000:] or "it said nothing"
+        """The end of what was written to stderr; of a revision that says that it cannot do this, that alone."""
+        words = self._errors.read_text("utf-8", "replace").strip()[-2000:] or "it said nothing"
+        return words.rpartition("duly.errors.NotAvailable: ")[2]

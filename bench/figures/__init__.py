@@ -3,6 +3,7 @@
 from bench.figures.deep import DEEP
 from bench.figures.drain import DRAIN, DRAIN_ONE
 from bench.figures.idle import IDLE
+from bench.figures.isolation import FRESH, SHARED
 from bench.figures.kill import KILL
 from bench.figures.large import LARGE
 from bench.figures.neighbour import NEIGHBOUR
@@ -10,11 +11,14 @@ from bench.figures.result import RESULT
 from bench.figures.start import START
 from bench.figures.submit import SUBMIT, SUBMIT_LOOP, SUBMIT_MANY, SUBMIT_THREADS
 from bench.figures.wake import WAKE
+from bench.figures.watch import WATCH
 
 FIGURES = (
     DRAIN,
     DRAIN_ONE,
     DEEP,
+    FRESH,
+    SHARED,
     SUBMIT,
     SUBMIT_THREADS,
     SUBMIT_LOOP,
@@ -23,6 +27,7 @@ FIGURES = (
     WAKE,
     RESULT,
     LARGE,
+    WATCH,
     KILL,
     IDLE,
     START,

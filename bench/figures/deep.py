@@ -65,7 +65,7 @@ def _rate(trial: Trial, since: int) -> float:
     )
     if last is None:
         raise Failed(f"not even {FEW:,} tasks have ended")
-    return FEW / (last - first) * 1e6
+    return float(FEW / (last - first) * 1e6)
 
 
 DEEP = Figure("deep", (Line("deep", "", must=0.9, aim=1.0),), deep, once=True)

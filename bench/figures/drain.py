@@ -14,15 +14,18 @@ QUIET_SECONDS = 0.1
 """A node that has written nothing for so long has written all it had to."""
 
 
-def drain(trial: Trial, effort: Effort, worker: str = "worker") -> float:
+def drain(
+    trial: Trial, effort: Effort, worker: str = "worker", action: str = "bench:noop", tasks: int | None = None
+) -> float:
     """Tasks per second from the first one's start, just after the first claim's commit, to the last commit.
 
     100,000 no-op tasks with payloads of 100 bytes are stored before; then one node works them off, a process of its
     own with two runners, isolation `process`. Starting it and its runners does not count. What drains in less than
     the time of a repeat is drained again, from a copy of the store.
     """
+    tasks = tasks or effort.tasks
     with trial.pipe() as pipe:
-        trial.submit("bench:noop", effort.tasks, {"blob": BLOB})
+        trial.submit(action, tasks, {"blob": BLOB})
         trial.submit("bench:tell", 1, {"pipe": pipe.path}, priority="low")  # begun when all others have been
         trial.keep()
         count, seconds = 0, 0.0
@@ -31,8 +34,8 @@ def drain(trial: Trial, effort: Effort, worker: str = "worker") -> float:
             with trial.worker(worker):
                 pipe.read(2 * PATIENCE)
                 last = last_commit(trial.store)
-            count += effort.tasks
-            seconds += last - _first_start(trial, effort.tasks)
+            count += tasks
+            seconds += last - _first_start(trial, tasks)
     return count / seconds
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
-
-import psutil
 
 from bench.measure import Effort, Figure, Line, Sample
 from bench.trial import Failed, Trial
+from bench.usage import cpu, pss, tree
 
 WARM_TASKS = 1_000
 SETTLE_SECONDS = 2.0
@@ -35,29 +33,13 @@ def raw(trial: Trial, effort: Effort) -> Sample:
 
 def _idling(pid: int, seconds: float) -> Sample:
     time.sleep(SETTLE_SECONDS)
-    tree = _tree(pid)
-    before, since = sum(map(_cpu, tree)), time.monotonic()
+    processes = tree(pid)
+    before, since = sum(map(cpu, processes)), time.monotonic()
     time.sleep(seconds)
-    spent, passed = sum(map(_cpu, tree)) - before, time.monotonic() - since
-    if _tree(pid) != tree:
+    spent, passed = sum(map(cpu, processes)) - before, time.monotonic() - since
+    if tree(pid) != processes:
         raise Failed("a process began or ended while the node was idle")
-    return {"idle-cpu": 100 * spent / passed, "idle-pss": sum(map(_pss, tree)) / 1e6}
-
-
-def _tree(pid: int) -> set[int]:
-    return {pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))}
-
-
-def _cpu(pid: int) -> float:
-    """Seconds of CPU time of all threads of a process; /proc counts in hundredths, which is too coarse here."""
-    return time.clock_gettime((~pid << 3) | 2)  # the number of another process's clock: see clock_getcpuclockid(3)
-
-
-def _pss(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    raise Failed("this kernel does not tell memory that is shared")
+    return {"idle-cpu": 100 * spent / passed, "idle-pss": sum(map(pss, processes)) / 1e6}
 
 
 IDLE = Figure(

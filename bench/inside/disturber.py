@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 
-from bench.inside.tasks import app, noop, tell_begun
+from bench.inside.tasks import app, noop, write
 
 
 def spin() -> None:
@@ -22,7 +22,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     threading.Thread(target=spin, daemon=True).start()
     noop.submit(blob)
-    tell_begun(pipe)
+    write(pipe)
     while not stop.is_set():
         for _ in range(singles):
             noop.submit(blob)

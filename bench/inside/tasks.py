@@ -27,7 +27,7 @@ def wake() -> int:
 @app.action("bench:tell")
 def tell(pipe: str, seconds: float = 0.0) -> None:
     """Tell that it runs, and stay for a while."""
-    tell_begun(pipe)
+    write(pipe)
     time.sleep(seconds)
 
 
@@ -42,19 +42,15 @@ def stubborn(pipe: str) -> None:
     """Heed no signal, leave a process behind that heeds none either, and never end."""
     began = time.monotonic_ns()
     heed_nothing()
-    _tell(pipe, os.getpid(), leave_behind(), began)
+    write(pipe, leave_behind(), began)
     spinning = random.random() < 0.5
     while True:
         if not spinning:
             time.sleep(1)
 
 
-def tell_begun(pipe: str) -> None:
-    """Tell that this process is at work."""
-    _tell(pipe, os.getpid(), 0, time.monotonic_ns())
-
-
-def _tell(pipe: str, *words: int) -> None:
+def write(pipe: str, other: int = 0, at: int | None = None) -> None:
+    """Tell a pipe of this process, something else about it, and a moment of the monotonic clock: now."""
     fd = os.open(pipe, os.O_WRONLY)
-    os.write(fd, struct.pack("qqq", *words))
+    os.write(fd, struct.pack("qqq", os.getpid(), other, time.monotonic_ns() if at is None else at))
     os.close(fd)

@@ -17,8 +17,8 @@ from bench.figures.neighbour import NEIGHBOUR
 from bench.figures.result import RESULT
 from bench.figures.submit import SUBMIT, SUBMIT_LOOP, SUBMIT_MANY, SUBMIT_THREADS
 from bench.measure import Effort, Figure, measured, rows_of
-from bench.raw import echoes
-from bench.sides import ROOT, this
+from bench.raw import echoes, sleeps, trips
+from bench.sides import ROOT, Side, this
 from bench.strays import forked, sweep
 from bench.trial import Failed, Trial
 
@@ -59,6 +59,19 @@ def test_a_trial_beside_another_has_a_store_of_its_own(tmp_path: Path) -> None:
     one.submit("bench:noop", 3, {"blob": ""})
     two.submit("bench:noop", 1, {"blob": ""})
     assert [side.read("select count(*) from task") for side in (one, two)] == [(3,), (1,)]
+
+
+def test_the_raw_sleeps_are_many_at_a_time() -> None:
+    assert sleeps.count(0.05) >= sleeps.AT_A_TIME
+
+
+def test_the_raw_trips_come_back_with_each_task_done(tmp_path: Path) -> None:
+    trial = Trial(this(), tmp_path)
+    times = trips.taken(trial, 0.05)
+    assert times
+    assert all(0 < nanoseconds < 10e9 for nanoseconds in times)
+    done = trial.read("select count(*) from task where state = 4 and id like 'ffffffff-%'")
+    assert done == (len(times) + 1,)  # the first one is left out
 
 
 def test_the_raw_echoes_end_with_their_children_gone() -> None:
@@ -120,3 +133,25 @@ def started_by(process: psutil.Process) -> list[psutil.Process]:
         waiting.wait(0.01)
     assert below
     return below
+
+
+def test_what_should_run_meanwhile_and_has_ended_fails_a_wait_for_its_tasks_at_once(tmp_path: Path) -> None:
+    trial, since = Trial(this(), tmp_path), time.monotonic()
+    with (
+        trial.pipe() as pipe,
+        pytest.raises(Failed, match=r"bench\.inside\.nothing ended with 1: .*No module named"),
+        trial.process("bench.inside.nothing"),
+    ):
+        pipe.read(60)
+    assert time.monotonic() - since < 30
+
+
+def test_a_revision_that_cannot_do_it_is_told_by_its_own_words_alone(tmp_path: Path) -> None:
+    source = tmp_path / "source" / "duly"
+    source.mkdir(parents=True)
+    (source / "__init__.py").write_text(
+        "def App(): raise errors.NotAvailable('not in this release')\nfrom duly import errors"
+    )
+    (source / "errors.py").write_text("class NotAvailable(Exception): pass")
+    with pytest.raises(Failed, match=r"^submit_one ended with 1: not in this release$"):
+        Trial(Side("old", source.parent), tmp_path).run("submit_one", 0.1, 1)
