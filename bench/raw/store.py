@@ -57,6 +57,7 @@ class Rows:
         found = connection.execute("select * from task")
         columns = [name for name, *_ in found.get_description()]
         self._row: list[Any] = list(found.fetchall()[0])
+        connection.execute("delete from task")
         connection.close()
         self.insert = f"insert into task ({', '.join(columns)}) values ({', '.join('?' * len(columns))})"
         self._key, self._id, self._rank, self._submitted = map(columns.index, ("key", "id", "rank", "submitted"))
