@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from duly.runner.perform import Performed as Performed
     from duly.runner.perform import aperform as aperform
     from duly.runner.perform import perform as perform
+    from duly.runner.tasklog import TaskFilter as TaskFilter
 
 _PLACES = {
     "duly.action": ("Action",),
@@ -104,6 +105,7 @@ _PLACES = {
     "duly.handle": ("Event", "Handle", "Statistics", "TaskResult"),
     "duly.runner.context": ("Task", "current"),
     "duly.runner.perform": ("Performed", "aperform", "perform"),
+    "duly.runner.tasklog": ("TaskFilter",),
 }
 _MODULES = {name: module for module, names in _PLACES.items() for name in names}
 

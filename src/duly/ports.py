@@ -5,6 +5,8 @@ finishes what ended, keeps what was said, submits, cancels, makes due tasks read
 reads, or is about nodes. Times are microseconds since 1970 by the store's clock.
 """
 
+# long module: all the seams, and more words than code
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -363,11 +365,12 @@ class Told(NamedTuple):
 
 
 class Printed(NamedTuple):
-    """A runner printed something; `owner` is the (key, claim) that it closes, or None if that goes on."""
+    """A runner printed something: which `task`, as (key, claim), and whether that is the last it prints."""
 
     runner: Runner
     data: bytes
-    owner: tuple[int, int] | None
+    task: tuple[int, int] | None
+    last: bool
 
 
 class Ended(NamedTuple):

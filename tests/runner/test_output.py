@@ -5,12 +5,13 @@ import pytest
 from duly.runner.output import _BOUNDARY, TAIL, Reader, new_secret
 
 SECRET = bytes(range(16))
+RUNNING = (9, 1)
 
 
 @pytest.fixture
 def pipe():
     read, write = os.pipe2(os.O_NONBLOCK)
-    reader = Reader(read, SECRET)
+    reader = Reader(read, SECRET, lambda: RUNNING)
     yield reader, write
     reader.close()
     os.close(write)
@@ -25,7 +26,7 @@ def test_what_was_printed_before_a_boundary_belongs_to_its_task(pipe):
 
     os.write(write, b"one" + boundary(1, 5) + b"two" + boundary(2, 6) + b"three")
 
-    assert reader.read() == [(b"one", (1, 5)), (b"two", (2, 6)), (b"three", None)]
+    assert reader.read() == [(b"one", (1, 5), True), (b"two", (2, 6), True), (b"three", RUNNING, False)]
 
 
 @pytest.mark.parametrize("cut", range(1, _BOUNDARY.size))
@@ -38,7 +39,7 @@ def test_a_boundary_may_come_in_pieces(pipe, cut):
     os.write(write, data[3 + cut :])
     pieces += reader.read()
 
-    assert b"".join(piece for piece, _ in pieces) == b"one"
+    assert b"".join(piece.data for piece in pieces) == b"one"
     assert pieces[-1][1] == (1, 5)
 
 
@@ -49,16 +50,16 @@ def test_the_beginning_of_the_secret_alone_is_output_like_any_other(pipe):
     first = reader.read()
     os.write(write, b"!")
 
-    assert b"".join(piece for piece, _ in [*first, *reader.read()]) == SECRET[:5] + b"!"
+    assert b"".join(piece.data for piece in [*first, *reader.read()]) == SECRET[:5] + b"!"
 
 
 def test_no_more_than_a_bounded_piece_is_held_at_once():
     with open("/dev/zero", "rb", buffering=0) as endless:
-        reader = Reader(os.dup(endless.fileno()), SECRET)
+        reader = Reader(os.dup(endless.fileno()), SECRET, lambda: RUNNING)
         pieces = reader.read()
         reader.close()
 
-    assert sum(len(piece) for piece, _ in pieces) <= 5 * TAIL
+    assert sum(len(piece.data) for piece in pieces) <= 5 * TAIL
 
 
 def test_the_end_of_a_pipe_is_noticed(pipe):
@@ -71,7 +72,7 @@ def test_the_end_of_a_pipe_is_noticed(pipe):
     os.dup2(null, write)
     os.close(null)
 
-    assert reader.read() == [(b"last", None)]
+    assert reader.read() == [(b"last", RUNNING, False)]
     assert reader.at_end
 
 
@@ -80,6 +81,19 @@ def test_a_finished_line_is_never_held_back_for_the_secret():
     read, write = os.pipe2(os.O_NONBLOCK)
     for _ in range(2_000):
         os.write(write, b"a line\n")
-        assert Reader(read, new_secret()).read() == [(b"a line\n", None)]
+        assert Reader(read, new_secret(), lambda: RUNNING).read() == [(b"a line\n", RUNNING, False)]
     os.close(read)
     os.close(write)
+
+
+def test_what_a_task_printed_that_ended_meanwhile_waits_for_its_boundary(pipe):
+    """The next one may run by now, and would be taken for whose it is."""
+    _, write = pipe
+    turns = iter([(1, 5), (2, 6), (2, 6), (2, 6)])
+    reader = Reader(pipe[0].fd, SECRET, lambda: next(turns))
+
+    os.write(write, b"one")
+    assert reader.read() == []
+    os.write(write, boundary(1, 5) + b"two")
+
+    assert reader.read() == [(b"one", (1, 5), True), (b"two", (2, 6), False)]

@@ -87,7 +87,7 @@ def test_what_a_task_prints_is_told_with_its_task(place):
     runner.hand(work(3))
     place.done(3)
 
-    owners = [event.owner for event in place.of(ports.Printed) if event.owner]
+    owners = [event.task for event in place.of(ports.Printed) if event.last]
     assert owners == [(1, 1), (3, 1)]
     assert place.printed().count(b"from a child\n") == 2
 

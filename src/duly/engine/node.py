@@ -380,8 +380,8 @@ class Node:
         match event:
             case Told():
                 self._told(event)
-            case Printed(runner, data, owner):
-                self._printed(runner.number, runner.running(), data, owner)
+            case Printed(runner, data, task, last):
+                self._printed(runner.number, task, data, last=last)
             case Born(runner):
                 self._crew.born(runner)
             case Ended():
@@ -459,21 +459,20 @@ class Node:
         self._cycle.finish(attempt, outcome_of_answer(attempt, done, offset))
         self._suspects.ended(attempt)
 
-    def _printed(self, runner: int, running: Any, data: bytes, owner: tuple[int, int] | None) -> None:
+    def _printed(self, runner: int, task: tuple[int, int] | None, data: bytes, *, last: bool) -> None:
         """Pass on what was printed, and keep its end with its attempt."""
         member = self._crew.member(runner)
-        key = owner[0] if owner is not None else running[0] if running is not None else None
-        attempt = member.handed.get(key) if member is not None and key is not None else None
+        attempt = member.handed.get(task[0]) if member is not None and task is not None else None
         label = "duly"
         if attempt is not None:
             attempt.output = (attempt.output + data)[-KEPT_OUTPUT:]
             label = f"{self._roster.title(attempt.target)} {attempt.held.id}"
-        self._console.show(runner, label, data, last=owner is not None)
+        self._console.show(runner, label, data, last=last)
 
     def _print_rest(self, runner: Runner) -> None:
         """A runner is gone: its line will not be finished."""
         running = runner.running()
-        self._printed(runner.number, running, b"", (0, 0) if running is None else running[:2])
+        self._printed(runner.number, running and running[:2], b"", last=True)
 
     def _ended(self, event: Ended) -> None:
         """A runner is gone: whom it was running is charged, the others have not begun."""

@@ -12,10 +12,15 @@ import os
 import struct
 import sys
 import termios
+from collections.abc import Callable
 from contextlib import suppress
+from typing import NamedTuple
 
 TAIL = 64 * 1024
 """Bytes of an attempt's output that are kept."""
+
+MOST_UNCLEAR = 4 * 1024
+"""Bytes that wait for their boundary; more are no brief task's."""
 
 _BOUNDARY = struct.Struct("<16sqq")
 SECRET_BYTES = 16
@@ -39,12 +44,13 @@ class _Watched(io.FileIO):
         return super().write(data)  # type: ignore[arg-type]
 
 
-class Writer:
-    """The runner's side: stdout and stderr by line, and a boundary after each task that printed."""
+class Streams:
+    """stdout and stderr by line, remembering whether anything was written.
 
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
-        self._pipe = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3)  # the user may close or redirect 1
+    Made before the user's modules are imported: handlers of `logging` and the like keep the streams that they find.
+    """
+
+    def __init__(self) -> None:
         self._watched: list[_Watched] = []
         for fd, name in ((1, "stdout"), (2, "stderr")):
             raw = _Watched(fd, "wb", closefd=False)
@@ -55,17 +61,30 @@ class Writer:
             setattr(sys, f"__{name}__", stream)
             self._watched.append(raw)
 
-    def end_task(self, key: int, claim: int, *, briefly: bool) -> None:
-        """The task is over: whatever is printed from now on is another's.
-
-        After one that ran so briefly that it cannot have started a process, nobody looks for bytes in the pipe.
-        """
+    def take_written(self) -> bool:
+        """Whether anything was written since this was asked last."""
         flush()
         printed = False
         for raw in self._watched:
             printed = printed or raw.written
             raw.written = False
-        if printed or (not briefly and self._unread()):
+        return printed
+
+
+class Writer:
+    """The runner's side: a boundary after each task that printed."""
+
+    def __init__(self, secret: bytes, streams: Streams) -> None:
+        self._secret = secret
+        self._streams = streams
+        self._pipe = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3)  # the user may close or redirect 1
+
+    def end_task(self, key: int, claim: int, *, briefly: bool) -> None:
+        """The task is over: whatever is printed from now on is another's.
+
+        After one that ran so briefly that it cannot have started a process, nobody looks for bytes in the pipe.
+        """
+        if self._streams.take_written() or (not briefly and self._unread()):
             os.write(self._pipe, _BOUNDARY.pack(self._secret, key, claim))
 
     def _unread(self) -> bool:
@@ -81,33 +100,56 @@ def flush() -> None:
             continue
 
 
-class Reader:
-    """The supervisor's side: reads the pipe, and divides it into pieces that belong to tasks."""
+class Piece(NamedTuple):
+    """Some output, of which task (key, claim) it is, and whether that is the last it prints."""
 
-    def __init__(self, fd: int, secret: bytes) -> None:
+    data: bytes
+    task: tuple[int, int] | None
+    last: bool
+
+
+class Reader:
+    """The supervisor's side: reads the pipe, and divides it into pieces that belong to tasks.
+
+    `running` tells which task runs just now. What comes without a boundary is that one's, if it was the one before and
+    after the reading; else the boundary is on its way, and tells better.
+    """
+
+    def __init__(self, fd: int, secret: bytes, running: Callable[[], tuple[int, int] | None]) -> None:
         self.fd = fd
         self._secret = secret
+        self._running = running
         self._rest = b""
         self.at_end = False
 
-    def read(self) -> list[tuple[bytes, tuple[int, int] | None]]:
-        """Read what there is, in pieces, each with the (key, claim) that it closes, or None if that goes on."""
-        data = self._rest
+    def read(self) -> list[Piece]:
+        """Read what there is."""
+        before = self._running()
+        data = self._read(self._rest)
+        if not data:
+            return []
+        task = self._running()
+        data = self._read(data)  # what was written while it was another's
+        pieces: list[Piece] = []
+        while (at := data.find(self._secret)) >= 0 and len(data) >= at + _BOUNDARY.size:
+            _, key, claim = _BOUNDARY.unpack_from(data, at)
+            pieces.append(Piece(data[:at], (key, claim), last=True))
+            data = data[at + _BOUNDARY.size :]
+        keep = len(data) - at if at >= 0 else _overlap(data, self._secret)
+        if task != before and len(data) <= MOST_UNCLEAR and not self.at_end:
+            keep = len(data)
+        self._rest = data[len(data) - keep :]
+        if len(data) > keep:
+            pieces.append(Piece(data[: len(data) - keep], task, last=False))
+        return pieces
+
+    def _read(self, data: bytes) -> bytes:
         with suppress(BlockingIOError, OSError):
             while len(data) < 4 * TAIL and not self.at_end:
                 chunk = os.read(self.fd, TAIL)
                 self.at_end = not chunk
                 data += chunk
-        pieces: list[tuple[bytes, tuple[int, int] | None]] = []
-        while (at := data.find(self._secret)) >= 0 and len(data) >= at + _BOUNDARY.size:
-            _, key, claim = _BOUNDARY.unpack_from(data, at)
-            pieces.append((data[:at], (key, claim)))
-            data = data[at + _BOUNDARY.size :]
-        keep = len(data) - at if at >= 0 else _overlap(data, self._secret)
-        self._rest = data[len(data) - keep :]
-        if len(data) > keep:
-            pieces.append((data[: len(data) - keep], None))
-        return pieces
+        return data
 
     def close(self) -> None:
         """Close the pipe's end."""

@@ -75,7 +75,7 @@ class Runner:
         os.close(secret_write)
         read, write = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(read, False)
-        self.output = output.Reader(read, secret)
+        self.output = output.Reader(read, secret, self._task)
         self._passed = [write, secret_read]
         self._spawn_fds += self._passed
 
@@ -148,6 +148,10 @@ class Runner:
     def running(self) -> tuple[int, int, int] | None:
         """Return (key, claim, nanoseconds of the monotonic clock when it began) of what runs now."""
         return self.mark.running()
+
+    def _task(self) -> tuple[int, int] | None:
+        running = self.mark.running()
+        return None if running is None else running[:2]
 
     def retire(self) -> None:
         """Let it end by itself when it has read what it was handed."""
@@ -259,7 +263,7 @@ class Pool:
         """First the messages, then what was printed before they were sent; told in the other order."""
         messages = runner.receive()
         if runner.output is not None:
-            events.extend(ports.Printed(runner, data, owner) for data, owner in runner.output.read())
+            events.extend(ports.Printed(runner, *piece) for piece in runner.output.read())
         if messages:
             events.append(ports.Told(runner, messages))
 
@@ -293,7 +297,7 @@ class Pool:
             told.append(ports.Told(runner, messages))
         if runner.output is None:
             return told
-        return [*(ports.Printed(runner, data, owner) for data, owner in runner.output.read()), *told]
+        return [*(ports.Printed(runner, *piece) for piece in runner.output.read()), *told]
 
     def _lost(self) -> list[ports.RunnerEvent]:
         """The zygote is gone; the kernel kills its runners, and their strays are found by their label."""

@@ -61,6 +61,8 @@ class Zygote:
         setup = decode_to_zygote(self._control.receive())
         assert isinstance(setup, Setup)
         self._setup = setup
+        if not setup.perform:
+            self._ready_for_actions()
         with suppress(ConnectionError):  # a supervisor that is gone may have left unread what was told
             self._control.send(encode(self._prepare()))
             die_with_parent(signal.SIGCHLD)  # from now on this wakes it, and leaves time to sweep
@@ -68,6 +70,13 @@ class Zygote:
             signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
             self._serve()
         return self._end_everything()
+
+    def _ready_for_actions(self) -> None:
+        """What an action's task prints and logs is told from others'; to be done before the user's code comes in."""
+        from duly.runner import tasklog  # noqa: PLC0415 - `perform` can do without logging
+
+        self._streams = output.Streams()
+        tasklog.mark_all()
 
     def _prepare(self) -> Ready:
         problems: list[Problem] = []
@@ -82,6 +91,7 @@ class Zygote:
                     unshared = [f"{target.module or target.file} {did}" for did in _unshared(before)]
             gc.collect()
         gc.freeze()
+        output.flush()  # or every runner would print it once more
         return Ready(problems=problems, unshared=unshared)
 
     def _load(self, index: int) -> Problem | None:
@@ -165,7 +175,7 @@ class Zygote:
                 os.dup2(pipe_fd, fd)
             os.close(pipe_fd)
             os.close(secret_fd)
-            writer = output.Writer(secret)
+            writer = output.Writer(secret, self._streams)
         else:
             for stream in (sys.stdout, sys.stderr):
                 with suppress(AttributeError, ValueError):
