@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 from duly import config
@@ -21,9 +21,9 @@ from duly.engine.asking import Verb, aask, ask
 from duly.engine.desk import CancelAnswer, Desk, chunks
 from duly.engine.storethread import StoreThread
 from duly.errors import ActionInvalid, NotAvailable, OptionInvalid
-from duly.handle import Event, Handle, history
+from duly.handle import Event, Handle, happened, history
 from duly.listing import Listing, TaskInfo
-from duly.ports import Finding, Lane, NodeRow, Store, TaskRow
+from duly.ports import Finding, Lane, NodeRow, Store, Tally, TaskRow
 from duly.runner.context import HERE
 from duly.working import Working, refuse_misplaced
 
@@ -278,6 +278,18 @@ class App:
         """Return all that is stored of a task, and its history up to now. Raises `TaskNotFound`."""
         return ask(self._store(), history(self._desk, task_id))
 
+    def look_on(self, seen: Mapping[str, int], patience: float = 0.0) -> list[tuple[TaskRow, list[Event]]]:
+        """Return tasks, and what happened to each after the event whose number was seen.
+
+        If nothing has, it waits for a change of the store, for so many seconds at most. Unknown tasks are left out.
+        """
+        changes = self._store().changes
+        news = ask(self._store(), happened(self._desk, seen))
+        if patience and not any(events for _, events in news):
+            ask(self._store(), self._desk.await_change(changes, patience))
+            news = ask(self._store(), happened(self._desk, seen))
+        return news
+
     # cancelling
     def cancel(
         self, task_id: str | None = None, reason: str = "cancelled", wait: float | None = None, **many: Any
@@ -387,6 +399,15 @@ class App:
             return [(node, node not in dead) for node in nodes]
 
         return ask(self._store(), looking())
+
+    def stats(self) -> list[Tally]:
+        """Count all tasks; reads much, and keeps nobody from writing. Raises `StoreError`."""
+
+        def counting() -> Verb[list[Tally]]:
+            tallies: list[Tally] = yield lambda store: store.stats()
+            return tallies
+
+        return ask(self._store(), counting())
 
     def lanes(self) -> list[Lane]:
         """Return each queue, action and version that a task was ever submitted for, or a worker served."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar, cast
 
@@ -239,6 +239,18 @@ def history(desk: Desk, task_id: str) -> Verb[tuple[TaskRow, list[Event]]]:
         if not new:
             return row, events
         events += new
+
+
+def happened(desk: Desk, seen: Mapping[str, int]) -> Verb[list[tuple[TaskRow, list[Event]]]]:
+    """Read tasks, and of each what happened after the event whose number was seen; unknown ones are left out."""
+    rows: list[TaskRow] = yield lambda store: store.find(list(seen))
+    news = []
+    for row in rows:
+        after = seen[row.id]
+        runs = (yield from desk.runs(row.id, after)) if row.seq > after else []
+        events = [_init_event(row), *unfolded(runs)] if after == 0 else unfolded(runs)
+        news.append((row, [event for event in events if event.number > after]))
+    return news
 
 
 def unfolded(runs: list[EventRow]) -> list[Event]:

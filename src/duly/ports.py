@@ -219,6 +219,22 @@ class NodeRow(NamedTuple):
     label: str
 
 
+class Tally(NamedTuple):
+    """How many tasks of a lane are in a state; `asked` ones are to end otherwise, `node` holds those that run.
+
+    `since`: the earliest moment that one of them was ready, first began, or is due; None for those that ended.
+    """
+
+    queue: str
+    action: str
+    version: int
+    state: int
+    asked: bool
+    node: int | None
+    tasks: int
+    since: int | None
+
+
 class Finding(NamedTuple):
     """One thing that `duly doctor` says about a store."""
 
@@ -265,6 +281,9 @@ class Store(Protocol):
 
     def last_update(self, task_id: str) -> str | None:
         """Return what a task's latest update told, as JSON text."""
+
+    def stats(self) -> list[Tally]:
+        """Count all tasks, as of one moment; reads much, and keeps nobody from writing."""
 
     def version(self) -> int:
         """Return a number that is another one after somebody else has written; it may change too often."""

@@ -42,8 +42,6 @@ def test_a_payload_may_come_from_stdin(cli: "Cli") -> None:
         (["email:send", '"ann"', "--delay", "soon"], "bad delay 'soon'"),
         (["email:send", '"ann"', "--run-at", "2026-13-01"], "bad run_at"),
         (["email:send", '"ann"', "--run-at", "1h", "--delay", "1h"], "twice"),
-        (["email:send", '"ann"', "--wait"], "--wait is not in this release yet"),
-        (["email:send", '"ann"', "--watch"], "--watch is not in this release yet"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_and_nothing_is_stored(

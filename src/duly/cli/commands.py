@@ -16,15 +16,18 @@ COMMANDS = {
     "worker": "Work on the tasks of an App until told to stop.",
     "submit": "Store a task.",
     "show": "Show all that is known of one task.",
+    "watch": "Watch tasks until they have ended.",
     "tasks": "List tasks.",
     "cancel": "Cancel a task.",
+    "retry": "Have failed tasks tried again.",
+    "stats": "Count tasks, and say who works on them.",
     "doctor": "Look whether all is well here.",
     "demo": "Show durable tasks at work, in some ten seconds.",
 }
 """Each command is `command` in the module of its name; these lines are said here so that none is imported for them."""
 
 LATER = (
-    *("map", "watch", "stats", "retry", "pause", "resume", "errors", "replay", "why", "hub", "keys", "up", "check"),
+    *("map", "pause", "resume", "errors", "replay", "why", "hub", "keys", "up", "check"),
     *("backup", "migrate", "copy"),
 )
 
@@ -34,6 +37,7 @@ A start:
   duly perform math:sqrt 16                  one callable, one process, now
   duly worker -a shop:app                    work on the tasks of `app` in shop.py
   duly submit -a shop:app email:send '{"to": "ann@example.com"}'
+  duly submit -a shop:app report:build '"2026-01"' --watch
   duly tasks --state failed                  what went wrong
 \b
 The App is named by -a module:attribute, by DULY_APP, or by `app` in

@@ -174,12 +174,13 @@ def _timeline(events: list[Event]) -> Iterator[str]:
         since = f"+{duration((event.at - before).total_seconds())}" if event.number > 1 else ""
         at = event.at.astimezone().strftime("%H:%M:%S.%f")[:-3]
         attempt = str(event.attempt) if event.attempt else ""
-        line = f"  {click.style(at, dim=True)}  {since:>10}  {attempt:>2}  {event.kind.ljust(9)}  {_told(event)}"
+        line = f"  {click.style(at, dim=True)}  {since:>10}  {attempt:>2}  {event.kind.ljust(9)}  {told(event)}"
         yield line.rstrip()
         before = event.at
 
 
-def _told(event: Event) -> str:
+def told(event: Event) -> str:
+    """Return what an event tells, in one line."""
     data = event.data
     if not isinstance(data, dict):
         return "" if data is None else json_text(data, MOST_TOLD)

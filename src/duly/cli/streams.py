@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import select
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _QUIET = "duly.quiet"
+
+PATIENCE = 1.0
+"""Seconds that a stderr which takes nothing more is waited for."""
+
+_patience = PATIENCE
 
 
 class Unwritable(Exception):
@@ -81,9 +87,27 @@ def is_quiet() -> bool:
 
 
 def say(text: str = "", *, always: bool = False) -> None:
-    """Say a line to the person, on stderr; with `--quiet` only if it is said `always`."""
-    if always or not is_quiet():
-        click.echo(text, err=True)
+    """Say something to the person, on stderr; with `--quiet` only if it is said `always`.
+
+    Where stderr is a pipe that nobody empties it goes unsaid after a second: talk must not hold up what matters.
+    """
+    if not always and is_quiet():
+        return
+    for line in text.split("\n"):
+        if not _takes_talk():
+            return
+        click.echo(line, err=True)
+
+
+def _takes_talk() -> bool:
+    """Whether stderr takes a line without being waited for; it is waited for once."""
+    global _patience  # noqa: PLW0603 - there is one stderr
+    try:
+        ready = bool(select.select([], [sys.stderr.fileno()], [], _patience)[1])
+    except (OSError, ValueError):  # it is no file, or closed
+        return True
+    _patience = PATIENCE if ready else 0.0
+    return ready
 
 
 def put(text: str = "") -> None:
@@ -102,6 +126,12 @@ def put_lines(values: Iterable[Any]) -> None:
     """Put a stream of JSON documents on stdout, one a line."""
     for value in values:
         _write(_json(value) + "\n")
+
+
+def put_now(values: Iterable[Any]) -> None:
+    """Put JSON documents on stdout, one a line, for somebody who waits for them."""
+    put_lines(values)
+    flush()
 
 
 def put_array(values: Iterable[Any]) -> None:

@@ -11,8 +11,10 @@ from duly.app import App
 from duly.cli import exits
 from duly.cli.payloads import read_json
 from duly.cli.places import app_option, check_store, find_app, find_store, url_option
-from duly.cli.streams import put, put_json, talk_options
-from duly.errors import NotAvailable, OptionInvalid, PayloadInvalid
+from duly.cli.streams import put, put_json, say, talk_options
+from duly.cli.waiting import wait_for
+from duly.core import units
+from duly.errors import OptionInvalid, PayloadInvalid
 
 
 @click.command(
@@ -23,6 +25,11 @@ Examples:
   duly submit report:build '"2026-01"' --delay 10m --priority low
   echo '["a.py", "b.py"]' | duly submit code:check -
   id=$(duly submit report:build '"2026-01"') && duly show "$id"
+  duly submit report:build '"2026-01"' --wait --wait-timeout 30s
+  duly submit report:build '"2026-01"' --watch --jsonl
+\b
+Exit codes: 0 stored; with --wait or --watch: 0 it succeeded, 1 it failed, 5 it was cancelled, 6 it expired, 124 it
+goes on after --wait-timeout, 130 interrupted (it goes on).
 """,
 )
 @click.argument("action")
@@ -39,9 +46,13 @@ Examples:
 @click.option("--timeout", metavar="TIME", help="The time limit of an attempt, or none. Else the action's own.")
 @click.option("--max-attempts", type=click.IntRange(min=1), metavar="N", help="Else the action's own.")
 @click.option("--elsewhere", is_flag=True, help="Store it though the App does not declare the action: others do.")
-@click.option("--json", "as_json", is_flag=True, help="Print id, action and state as a JSON document.")
-@click.option("--wait", is_flag=True, hidden=True)
-@click.option("--watch", is_flag=True, hidden=True)
+@click.option("--wait", is_flag=True, help="Wait until it has ended, and print its result.")
+@click.option("--watch", is_flag=True, help="The same, and show meanwhile what happens to it.")
+@click.option("--wait-timeout", metavar="TIME", help="Wait for so long at most: 30s, 5m. The task goes on.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document: id, action, state; waited for, its end."
+)
+@click.option("--jsonl", "as_lines", is_flag=True, help="With --watch: print its events, then its end, as JSON lines.")
 @talk_options
 def command(
     action: str,
@@ -52,17 +63,19 @@ def command(
     as_json: bool,
     wait: bool,
     watch: bool,
+    wait_timeout: str | None,
+    as_lines: bool,
     **options: Any,
-) -> None:
-    """Store a task and print its id; it is on disk when the command ends.
+) -> exits.Exit:
+    """Store a task and print its id; it is on disk when the command ends. With --wait print its result instead.
 
     PAYLOAD is one JSON value: an object holds the handler's arguments by name, any other value is its only required
     one; - reads it from stdin. It is checked against the handler's signature. With --elsewhere no App is needed, only
     a store.
     """
-    for name, given in (("wait", wait), ("watch", watch)):
-        if given:
-            raise NotAvailable(f"--{name} is not in this release yet")
+    if as_lines and not watch:
+        exits.refuse("--jsonl prints events as they come: it goes with --watch")
+    seconds = None if wait_timeout is None else units.seconds(wait_timeout, "wait-timeout")
     value = read_json(payload, "the payload")
     app = find_store(app_name, url, new=True) if elsewhere else find_app(app_name)
     if not elsewhere:
@@ -71,10 +84,14 @@ def command(
     store = app if url is None else App(url)
     check_store(store, new=True)
     handle = store.submit(passport)
+    if wait or watch or seconds is not None:
+        say(f"task {handle.id}")
+        return wait_for(store, handle, seconds, watch=watch, shape="jsonl" if as_lines else "json" if as_json else "")
     if as_json:
         put_json({"id": handle.id, "action": handle.action, "state": handle.state})
     else:
         put(handle.id)
+    return exits.Exit.OK
 
 
 def _said(options: dict[str, Any]) -> dict[str, Any]:

@@ -124,6 +124,34 @@ def tasks_are_read_by_what_they_are(hands: Hands) -> None:
         assert found == expected, f"{wanted} finds {found}"
 
 
+def tasks_are_counted_by_what_they_are(hands: Hands) -> None:
+    """Each task once: by lane, state and holder, with the earliest moment since when."""
+    other = hands.store.lanes([("slow", "other:check", 2)])[-1].number
+    now = hands.now()
+    assert hands.store.stats() == [], "an empty store counts tasks"
+    first, _, _, _ = (hands.submit() for _ in range(4))
+    for hours in (2, 1):
+        hands.submit(state=State.SCHEDULED, run_at=now + hours * HOUR)
+    hands.submit(lane=other)
+    done, _, asked = hands.claim(3)
+    hands.finish(done, Success(None))
+    hands.cancel(asked.id)
+    tallies = hands.store.stats()
+    here, there = ("default", "test:check", 1), ("slow", "other:check", 2)
+    assert {tally[:7] for tally in tallies if tally.state != State.READY} == {
+        (*here, State.SCHEDULED, False, None, 2),
+        (*here, State.RUNNING, False, hands.node, 1),
+        (*here, State.RUNNING, True, hands.node, 1),
+        (*here, State.SUCCEEDED, False, None, 1),
+    }, tallies
+    ready = {tally[:3]: tally for tally in tallies if tally.state == State.READY}
+    assert {lane: tally.tasks for lane, tally in ready.items()} == {here: 1, there: 1}, tallies
+    since = {tally.state: tally.since for tally in tallies if tally[:3] == here and not tally.asked}
+    assert since[State.SCHEDULED] == now + HOUR, "not the earliest date"
+    assert since[State.SUCCEEDED] is None, "what has ended waits for nothing"
+    assert (ready[here].since or 0) > hands.row(first).submitted, "the moment of a task that is not ready"
+
+
 def unknown_tasks_are_left_out(hands: Hands) -> None:
     """Reading what is not there is no error."""
     known = hands.submit()
@@ -148,6 +176,7 @@ CHECKS: tuple[Check, ...] = (
     suspects_are_claimed_apart,
     tasks_are_read_in_pages,
     tasks_are_read_by_what_they_are,
+    tasks_are_counted_by_what_they_are,
     unknown_tasks_are_left_out,
     a_sound_store_is_found_sound,
 )

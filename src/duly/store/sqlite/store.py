@@ -32,6 +32,7 @@ from duly.ports import (
     Request,
     Retried,
     Submission,
+    Tally,
     TaskRow,
     Want,
 )
@@ -468,6 +469,13 @@ class SqliteStore:
         """Return what a task's latest update told, as JSON text."""
         rows = self._rows("last_update", id=task_id)
         return str(rows[0][0]) if rows else None
+
+    def stats(self) -> list[Tally]:
+        """Count all tasks, as of one moment."""
+        return [
+            Tally(queue, action, version, state, bool(asked), node, tasks, since)
+            for queue, action, version, state, asked, node, tasks, since in self._rows("stats")
+        ]
 
     def version(self) -> int:
         """Return a number that is another one after another connection has written."""
