@@ -203,3 +203,13 @@ def test_whatever_comes_from_outside_is_read_or_refused(text):
     except PayloadInvalid:
         return
     assert jsonvalue.load(jsonvalue.dump_given(value, PLENTY)) == value
+
+
+@given(st.text('[{]}"\\\\n'), st.text('[{]}"\\\\n'))
+def test_brackets_in_text_hide_no_depth(before, after):
+    value = []
+    for _ in range(jsonvalue.MOST_DEPTH):
+        value = [before, value, after]
+    with pytest.raises(PayloadInvalid, match="nested deeper"):
+        jsonvalue.check(json.dumps(value).encode(), PLENTY)
+    jsonvalue.check(json.dumps(value[1]).encode(), PLENTY)

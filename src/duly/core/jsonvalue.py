@@ -21,9 +21,9 @@ MOST_DEPTH = 64
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
-_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
+_TEXT = re.compile(rb'"[^"]*+"')
 _TO_ARRAYS = bytes.maketrans(b"{}", b"[]")
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_NEITHER_BRACKETS_NOR_QUOTES = bytes(set(range(256)) - set(b'[]{}"'))
 _REFUSALS = (TypeError, ValueError, OverflowError, RecursionError, NotImplementedError)
 _SCALARS = (bool, int, float, str)
 _TOO_DEEP = f"nested deeper than {MOST_DEPTH} levels"
@@ -39,15 +39,9 @@ def dump(value: Any, most: int, hook: Callable[[Any], Any] | None = None) -> byt
     >>> dump({"n": [1, 2.5, None]}, most=1_000)
     b'{"n":[1,2.5,null]}'
     """
-    try:
-        data = _encoder.encode(value) if hook is None else msgspec.json.encode(value, enc_hook=hook)
-    except RecursionError:
-        raise PayloadInvalid(_TOO_DEEP) from None
-    except _REFUSALS as error:
-        raise _explained(value, hook, str(error)) from None
-    check(data, most)
-    if b"null" in data:  # which may have been a NaN: look at the value itself
-        _refuse_strange(_plain(value, hook))
+    data = _encoded(value, most, hook)
+    if b"null" in data:  # which may have been a NaN
+        _refuse_changed(data, _plain(value, hook))
     return data
 
 
@@ -58,10 +52,26 @@ def dump_given(value: Any, most: int) -> bytes:
     Traceback (most recent call last):
     duly.errors.PayloadInvalid: a set is not a JSON value
     """
-    data = dump(value, most)
-    if _decoder.decode(data) != value:
-        _refuse_strange(value)
+    data = _encoded(value, most, None)
+    _refuse_changed(data, value)
     return data
+
+
+def _encoded(value: Any, most: int, hook: Callable[[Any], Any] | None) -> bytes:
+    try:
+        data = _encoder.encode(value) if hook is None else msgspec.json.encode(value, enc_hook=hook)
+    except RecursionError:
+        raise PayloadInvalid(_TOO_DEEP) from None
+    except _REFUSALS as error:
+        raise _explained(value, hook, str(error)) from None
+    check(data, most)
+    return data
+
+
+def _refuse_changed(data: bytes, value: Any) -> None:
+    """Look for what is no JSON, piece by piece, if a value does not come back as it was: a NaN comes back as None."""
+    if load(data) != value:
+        _refuse_strange(value)
 
 
 def load(data: bytes | str) -> Any:
@@ -82,7 +92,10 @@ def check(data: bytes, most: int) -> None:
 
 def _too_deep(data: bytes) -> bool:
     """Take away the innermost level as often as levels are allowed, and see if any is left; counting takes seconds."""
-    brackets = _TEXT.sub(b"", data).translate(_TO_ARRAYS, _NO_BRACKETS)
+    if b"\\" in data:
+        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    marks = data.translate(_TO_ARRAYS, _NEITHER_BRACKETS_NOR_QUOTES)
+    brackets = _TEXT.sub(b"", marks.replace(b'""', b""))  # most texts hold no brackets
     for _ in range(MOST_DEPTH):
         brackets = brackets.replace(b"[]", b"")
     return bool(brackets)
