@@ -36,7 +36,7 @@ _decode = msgspec.json.Decoder(list[int]).decode
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """Names the chunks of one text, and tells its bytes."""
+    """Names the chunks of one text, and tells its length."""
 
     size: int
     chunks: list[int]
@@ -58,11 +58,11 @@ def named(text: str) -> Reference | None:
     return Reference(size, chunks)
 
 
-def pieces(text: str) -> Iterator[memoryview]:
-    """Divide a text into chunks' data."""
-    data = memoryview(text.encode())
-    for start in range(0, len(data) or 1, CHUNK):
-        yield data[start : start + CHUNK]
+def pieces(text: str) -> Iterator[str]:
+    """Divide a text; a character is one byte or, at worst, four."""
+    most = CHUNK if text.isascii() else CHUNK // 4
+    for start in range(0, len(text) or 1, most):
+        yield text[start : start + most]
 
 
 def claimable(found: list[Held]) -> list[Held]:

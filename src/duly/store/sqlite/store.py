@@ -383,14 +383,10 @@ class SqliteStore:
     # what is too large for a row
     def _keep_apart(self, whole: str) -> str:
         """Write a text's chunks, each in a transaction of its own, and return what a row is to say of it."""
-        chunks: list[int] = []
-        size = 0
-        for piece in pieces(whole):
-            chunks.append(self._write(partial(self._add_chunk, piece), durable=False))
-            size += len(piece)
-        return str(Reference(size, chunks))
+        chunks = [self._write(partial(self._add_chunk, piece), durable=False) for piece in pieces(whole)]
+        return str(Reference(len(whole), chunks))
 
-    def _add_chunk(self, data: memoryview, connection: apsw.Connection) -> int:
+    def _add_chunk(self, data: str, connection: apsw.Connection) -> int:
         self._run("add_chunk", now=self._clock(), data=data)
         return connection.last_insert_rowid()
 
@@ -419,9 +415,8 @@ class SqliteStore:
         """Read a text that is kept apart; what is damaged or gone is no JSON, which ends a task as invalid."""
         if not reference.chunks:
             return "".join(payload for (payload,) in self._rows("blob", key=key))
-        parts = [data for (data,) in self._rows("chunks", chunks=text(reference.chunks))]
-        whole = b"".join(parts) if len(parts) > 1 else parts[0] if parts else b""
-        return whole.decode() if len(whole) == reference.size else ""
+        whole = "".join([data for (data,) in self._rows("chunks", chunks=text(reference.chunks))])
+        return whole if len(whole) == reference.size else ""
 
     # reading
     def large(self, key: int, what: Part) -> str:

@@ -3,7 +3,7 @@
 create table chunk (
     number integer primary key autoincrement, -- never used again: a late writer must not name another's
     made_at integer not null,
-    data blob not null
+    data text not null
 ) strict;
 
 -- Chunks that no row names yet: each is written in a transaction of its own, before that of the row.
