@@ -7,7 +7,7 @@ update task set
     reason = c.value ->> @reason,
     ended_at = iif(plan.value ->> 2 > 3, :now, null),
     seq = seq + 1
-from json_each(:cancels) as c, json_each(:plan) as plan
+from jsonb_each(:cancels) as c, jsonb_each(:plan) as plan
 where task.id = c.value ->> @id
     and task.verdict is null
     and task.state = plan.value ->> 0

@@ -3,4 +3,4 @@
 select
     task.key, task.id, task.state, task.verdict, task.owed is not null,
     task.claim, task.attempt, task.seq, task.bell, c.value ->> @reason
-from json_each(:cancels) as c join task on task.id = c.value ->> @id
+from jsonb_each(:cancels) as c join task on task.id = c.value ->> @id

@@ -21,7 +21,7 @@ update task set
     verdict = ifnull(c.value ->> @verdict, verdict),
     owed = ifnull(c.value ->> @owed, owed),
     node = iif(c.value ->> @state = 3, node, null)
-from json_each(:changes) as c
+from jsonb_each(:changes) as c
 where task.key = c.value ->> @key
     and task.claim = c.value ->> @claim
     and task.state = 3

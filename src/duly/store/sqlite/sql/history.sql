@@ -4,4 +4,4 @@ insert into event (task, first, claim, attempt, body)
 select
     task.key, task.seq - (t.value ->> @count) + 1, t.value ->> @claim, task.attempt - (t.value ->> @given_back),
     t.value ->> @events
-from json_each(:told) as t join task on task.key = t.value ->> @key
+from jsonb_each(:told) as t join task on task.key = t.value ->> @key

@@ -1,7 +1,7 @@
 -- Tells which changes would not apply, and how their tasks stand.
 -- rows: Change
 select c.key, c.value ->> @key, c.value ->> @claim, task.state, task.claim, task.verdict
-from json_each(:changes) as c left join task on task.key = c.value ->> @key
+from jsonb_each(:changes) as c left join task on task.key = c.value ->> @key
 where task.key is null
     or task.claim <> c.value ->> @claim
     or task.state <> 3

@@ -17,5 +17,5 @@ update task set
     error = iif(r.value ->> @anew, null, error),
     owed = iif(r.value ->> @anew, null, owed),
     ended_at = iif(r.value ->> @anew, null, ended_at)
-from json_each(:releases) as r
+from jsonb_each(:releases) as r
 where task.key = r.value ->> @key and task.claim = r.value ->> @claim and task.state = r.value ->> @found

@@ -13,6 +13,6 @@ select
     s.value ->> @payload,
     s.value ->> @origin,
     s.value ->> @bell
-from json_each(:submits) as s
+from jsonb_each(:submits) as s
 where true
 on conflict (id) do nothing

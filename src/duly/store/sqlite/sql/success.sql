@@ -9,5 +9,5 @@ update task set
     began = 1,
     suspect = 0,
     node = null
-from json_each(:changes) as c
+from jsonb_each(:changes) as c
 where task.key = c.value ->> @key and task.claim = c.value ->> @claim and task.state = 3 and task.verdict is null
