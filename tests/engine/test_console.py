@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 
-from duly.engine.console import MOST_LINE, Console
+from duly.engine.console import MOST_LINE, Console, Unblocking
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_more_than_fits_is_cut_and_the_rest_counted(pipe: tuple[int, int]) -> No
     shown = len(said(pipe))
     console.show(1, "a", b"back\n", last=True)
     left_out = 256 * (1024 + len("[a] ")) - shown
-    assert said(pipe) == f"[duly] {left_out:,} bytes of output were left out\n[a] back\n"
+    assert said(pipe) == f"\n[duly] {left_out:,} bytes of output were left out\n[a] back\n"
 
 
 def test_without_a_place_to_show_it_or_with_a_closed_one_nothing_happens(pipe: tuple[int, int]) -> None:
@@ -92,3 +93,22 @@ def test_without_a_place_to_show_it_or_with_a_closed_one_nothing_happens(pipe: t
     console.show(1, "a", b"x\n", last=True)
     console.show(1, "a", b"x\n", last=True)
     assert said(pipe) == ""
+
+
+def test_a_line_that_was_cut_short_is_ended_before_anything_else_is_told(pipe: tuple[int, int]) -> None:
+    console = Console(pipe[1])
+    console.show(1, "a", b"x" * 10 * MOST_LINE + b"\n", last=False)
+    cut = said(pipe)
+    assert not cut.endswith("\n")
+    console.show(1, "a", b"back\n", last=False)
+    lost = len("[a] \n") + 10 * MOST_LINE - len(cut)
+    assert said(pipe) == f"\n[duly] {lost:,} bytes of output were left out\n[a] back\n"
+
+
+def test_a_text_stream_on_it_waits_for_no_reader_either(stuck: tuple[int, int]) -> None:
+    stream = io.TextIOWrapper(io.BufferedWriter(Unblocking(stuck[1])), encoding="utf-8", line_buffering=True)
+    print("nobody reads", file=stream)
+    assert set(said(stuck)) == {"."}
+    print("back", file=stream)
+    assert said(stuck) == "[duly] 13 bytes of output were left out\nback\n"
+    assert (stream.fileno(), stream.isatty()) == (stuck[1], False)

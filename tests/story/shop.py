@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from typing import Any
 
@@ -134,3 +135,13 @@ def answer(task: duly.Task, value: Any, info: Any = None) -> Any:
 @app.action("shop:refuse", max_attempts=2, retry=duly.Backoff(first=0.01, most=0.02))
 def refuse(value: Any, retry: bool = True) -> Any:
     return duly.Failure(value, retry=retry)
+
+
+@app.action("shop:print", max_attempts=1)
+def write_out(mebibytes: int, end: str = "") -> None:
+    line = b"x" * 127 + b"\n"
+    for _ in range(16 * mebibytes):
+        sys.stdout.buffer.write(512 * line)
+    sys.stdout.write(f"{end}\n")
+    if end:
+        raise ValueError(end)

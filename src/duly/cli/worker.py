@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -15,6 +16,7 @@ from duly.cli.streams import is_quiet, say, talk_options
 from duly.cli.words import count
 from duly.config import MOST_RUNNERS
 from duly.core.action import check_queue
+from duly.engine.console import Unblocking
 from duly.errors import NotAvailable
 
 
@@ -45,11 +47,20 @@ def command(app_name: str | None, concurrency: int | None, queues: tuple[str, ..
         raise NotAvailable("--reload is not in this release yet")
     for queue in queues:
         check_queue(queue)
+    _wait_for_no_reader()
     app = find_app(app_name)
     check_store(app, new=True)
     _log_to_stderr()
     _introduce(app, concurrency, queues)
     app.run_worker(concurrency, queues=queues or None)
+
+
+def _wait_for_no_reader() -> None:
+    """Let work go on though nobody reads what is said of it, also by loggers that the App's module sets up."""
+    stderr = sys.stderr
+    if isinstance(stderr, io.TextIOWrapper) and stderr.fileno() == 2:
+        raw = io.BufferedWriter(Unblocking(2))
+        sys.stderr = io.TextIOWrapper(raw, encoding=stderr.encoding, errors=stderr.errors, line_buffering=True)
 
 
 def _log_to_stderr() -> None:
