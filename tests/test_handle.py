@@ -216,9 +216,11 @@ def test_a_failed_task_is_retried_and_what_it_comes_to_is_told(app: duly.App, wa
     assert (caught.value.state, caught.value.code) == ("succeeded", "retry_refused")
 
 
-def test_waiting_inside_a_handler_is_to_come(app: duly.App) -> None:
-    with pytest.raises(NotAvailable, match="allow_wait"):
-        app.submit("other:thing").result(allow_wait=True)
+def test_who_may_wait_anyway_may_say_so(app: duly.App) -> None:
+    handle = app.submit("calc:double", 21)
+    assert handle.result(timeout=SECONDS, allow_wait=True) == 42
+    assert handle.wait(allow_wait=True).ok
+    assert list(handle.events(allow_wait=True))
 
 
 @pytest.mark.parametrize("name", ["on", "replay", "existing"])

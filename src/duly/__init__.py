@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from duly.errors import TaskTimedOut as TaskTimedOut
     from duly.errors import WaitTimeout as WaitTimeout
     from duly.errors import WorkerMisplaced as WorkerMisplaced
+    from duly.errors import WouldDeadlock as WouldDeadlock
     from duly.handle import Event as Event
     from duly.handle import Handle as Handle
     from duly.handle import Statistics as Statistics
@@ -101,6 +102,7 @@ _PLACES = {
         "TaskTimedOut",
         "WaitTimeout",
         "WorkerMisplaced",
+        "WouldDeadlock",
     ),
     "duly.handle": ("Event", "Handle", "Statistics", "TaskResult"),
     "duly.runner.context": ("Task", "current"),

@@ -17,7 +17,7 @@ from duly.core.action import Isolation, Priority, check_queue, parse_action
 from duly.core.ids import uuid7
 from duly.core.passport import Options, Passport
 from duly.core.retry import Backoff
-from duly.engine.asking import Verb, aask, ask
+from duly.engine.asking import Carrier, Verb, aask, ask
 from duly.engine.desk import CancelAnswer, Desk, chunks
 from duly.engine.storethread import StoreThread
 from duly.errors import ActionInvalid, NotAvailable, OptionInvalid
@@ -58,7 +58,7 @@ class App:
         self.config = config.load(arguments)
         self._path = _path_of(self.config.url)
         self._actions: dict[tuple[str, int], Action[..., Any, ..., Any]] = {}
-        self._desk = Desk()
+        self._own_desk = Desk()
         self._origin = ""
         self._pid = 0
         self._thread = self._make_thread()
@@ -174,8 +174,8 @@ class App:
         return self._origin
 
     def most_payload(self) -> int:
-        """The bytes a payload may have."""
-        return self.config.max_payload
+        """The bytes a payload may have; in a handler as its worker says."""
+        return self.config.max_payload if HERE.line is None else HERE.line.most
 
     def submit(self, action: str | Passport, payload: Any = None, **options: Any) -> Handle[Any]:
         """Store a task by name or by its passport, and return after the commit is on disk.
@@ -227,7 +227,7 @@ class App:
         for passport in passports:
             if not isinstance(passport, Passport):
                 raise OptionInvalid(f"passports are wanted, made by `passport(...)`, not {passport!r}")
-        thread = self._thread
+        thread = self._store()
         thread.open()  # from then on it has an address, which goes with the tasks
         states = yield from self._desk.submit(passports, thread.address)
         return [Handle(thread, self._desk, p.id, p.action, states[p.id]) for p in passports]
@@ -352,7 +352,7 @@ class App:
             label=f"{socket.gethostname()}:{os.getpid()}",
         )
         actions = [(action.spec, action.target) for action in self._actions.values()]
-        thread = self._store()
+        thread = self._thread
 
         def make_node() -> Node:
             return Node(thread, Pool, DatagramBell, Roster(actions, served), settings, Console(2))
@@ -360,11 +360,24 @@ class App:
         return Worker(make_node)
 
     # the store
-    def _store(self) -> StoreThread:
-        """The store's thread."""
-        if HERE.inside:
-            raise NotAvailable(_INSIDE if HERE.task is not None else _IMPORTED)
-        return self._thread
+    def _store(self) -> Carrier:
+        """The store's thread; in a handler, the line to the supervisor instead."""
+        if not HERE.inside:
+            return self._thread
+        line = HERE.line
+        if line is None:
+            raise NotAvailable(_PERFORMED if HERE.task is not None else _IMPORTED)
+        line.open()
+        return line
+
+    @property
+    def _desk(self) -> Desk:
+        """Where tasks are submitted; in a handler, the supervisor's."""
+        if HERE.line is None:
+            return self._own_desk
+        from duly.engine.inside import DistantDesk  # noqa: PLC0415 - only handlers need it
+
+        return DistantDesk(HERE.line.most)
 
     def _make_thread(self) -> StoreThread:
         path = self._path
@@ -436,7 +449,7 @@ class App:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
-_INSIDE = "using an App inside a handler is not in this release yet"
+_PERFORMED = "what is performed has no worker to submit by; return what its caller is to submit"
 _IMPORTED = (
     "a task's process imports this module, too, and has no store; put what submits and waits under "
     "`if __name__ == '__main__':`"

@@ -10,6 +10,7 @@ DulyError                    everything duly raises on purpose; has a stable `co
 │   ├── TaskCancelled          cancelled   somebody cancelled it
 │   └── TaskExpired            expired     it had not begun when its time was over
 ├── WaitTimeout              the wait ended, the task goes on
+├── WouldDeadlock            a handler was about to wait for another task
 ├── TaskNotFound             no task has this id
 ├── RetryRefused             a task in this state cannot be retried
 ├── TargetNotFound           `perform` cannot find the module, file or function
@@ -155,6 +156,15 @@ class WaitTimeout(DulyError, TimeoutError):
     """The task had not ended when the wait was over; it goes on."""
 
     code = "wait_timeout"
+
+
+class WouldDeadlock(DulyError, RuntimeError):
+    """A handler was about to wait for another task, which may itself wait for a runner to be free.
+
+    End with a `task.submit` of what comes next, or say `allow_wait=True`.
+    """
+
+    code = "would_deadlock"
 
 
 class TaskNotFound(DulyError, LookupError):

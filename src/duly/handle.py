@@ -10,11 +10,11 @@ import msgspec
 
 from duly.core.endings import exception_of
 from duly.core.task import ENDED, Ending, State, shown
-from duly.engine.asking import Verb, aask, ask
+from duly.engine.asking import Carrier, Verb, aask, ask
 from duly.engine.desk import CancelAnswer, Desk, decoded
-from duly.engine.storethread import StoreThread
-from duly.errors import DulyError, ErrorData, NotAvailable
+from duly.errors import DulyError, ErrorData, NotAvailable, WouldDeadlock
 from duly.ports import EventRow, TaskRow
+from duly.runner.context import HERE
 
 R = TypeVar("R")
 D = TypeVar("D")
@@ -68,7 +68,7 @@ class Handle(Generic[R]):
     `state` and `last_update` are as last seen; `refresh` looks again.
     """
 
-    def __init__(self, thread: StoreThread, desk: Desk, task_id: str, action: str = "", state: str = "") -> None:
+    def __init__(self, thread: Carrier, desk: Desk, task_id: str, action: str = "", state: str = "") -> None:
         self._thread = thread
         self._desk = desk
         self.id = task_id
@@ -98,15 +98,22 @@ class Handle(Generic[R]):
         self.state = shown(row.state, row.verdict)
 
     # waiting
-    def wait(self, timeout: float | None = None) -> TaskResult:
+    def wait(self, timeout: float | None = None, *, allow_wait: bool = False) -> TaskResult:
         """Wait until the task has ended, and return what became of it; never raises for the task's sake.
 
-        Raises `WaitTimeout` after `timeout` seconds, and `TaskNotFound`.
+        Raises `WaitTimeout` after `timeout` seconds, `TaskNotFound`, and `WouldDeadlock`; see `result`.
         """
+        _refuse_to_wait(allow_wait)
         return ask(self._thread, self._waiting(timeout))[1]
 
-    async def await_(self, timeout: float | None = None) -> TaskResult:  # noqa: ASYNC109 - as `wait` has it
+    async def await_(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 - as `wait` has it
+        *,
+        allow_wait: bool = False,
+    ) -> TaskResult:
         """Like `wait`, from async code."""
+        _refuse_to_wait(allow_wait)
         return (await aask(self._thread, self._waiting(timeout)))[1]
 
     def result(self, *, timeout: float | None = None, default: Any = _NO_DEFAULT, allow_wait: bool = False) -> R:
@@ -115,8 +122,12 @@ class Handle(Generic[R]):
         Raises `TaskFailed`, `TaskTimedOut`, `TaskDied`, `OutOfMemory`, `TaskCancelled`, `TaskExpired` for a task that
         did not succeed, `WaitTimeout` after `timeout` seconds, and `TaskNotFound`; `default` is returned instead of
         any of them.
+
+        In a handler `WouldDeadlock` is raised at once, unless `allow_wait`: the runner is kept all the time, and where
+        all runners wait nothing is done. A worker has some more for handlers that wait, but not without end.
         """
-        return ask(self._thread, self._resulting(timeout, default, allow_wait))
+        _refuse_to_wait(allow_wait)
+        return ask(self._thread, self._resulting(timeout, default))
 
     async def aresult(
         self,
@@ -126,7 +137,8 @@ class Handle(Generic[R]):
         allow_wait: bool = False,
     ) -> R:
         """Like `result`, from async code."""
-        return await aask(self._thread, self._resulting(timeout, default, allow_wait))
+        _refuse_to_wait(allow_wait)
+        return await aask(self._thread, self._resulting(timeout, default))
 
     def _waiting(self, timeout: float | None) -> Verb[tuple[TaskRow, TaskResult]]:
         row = yield from self._desk.wait(self.id, timeout)
@@ -134,9 +146,7 @@ class Handle(Generic[R]):
         row = yield from self._desk.whole(row, "value")
         return row, _result_of(row)
 
-    def _resulting(self, timeout: float | None, default: Any, allow_wait: bool) -> Verb[R]:
-        if allow_wait:
-            raise NotAvailable("result(allow_wait=True): waiting inside a handler is not in this release yet")
+    def _resulting(self, timeout: float | None, default: Any) -> Verb[R]:
         try:
             row, result = yield from self._waiting(timeout)
             if not result.ok:
@@ -184,8 +194,12 @@ class Handle(Generic[R]):
         return self
 
     # watching
-    def events(self, after: int = 0) -> Iterator[Event]:
-        """Yield the task's history after a number, then what happens, until it has ended. Raises `TaskNotFound`."""
+    def events(self, after: int = 0, *, allow_wait: bool = False) -> Iterator[Event]:
+        """Yield the task's history after a number, then what happens, until it has ended.
+
+        Raises `TaskNotFound`, and `WouldDeadlock`; see `result`.
+        """
+        _refuse_to_wait(allow_wait)
         while True:
             seen = self._thread.changes
             row, events = ask(self._thread, self._next_events(after))
@@ -196,8 +210,9 @@ class Handle(Generic[R]):
             if not events:
                 ask(self._thread, self._desk.await_change(seen, 1.0))
 
-    async def aevents(self, after: int = 0) -> AsyncIterator[Event]:
+    async def aevents(self, after: int = 0, *, allow_wait: bool = False) -> AsyncIterator[Event]:
         """Like `events`, from async code."""
+        _refuse_to_wait(allow_wait)
         while True:
             seen = self._thread.changes
             row, events = await aask(self._thread, self._next_events(after))
@@ -222,6 +237,15 @@ class Handle(Generic[R]):
             if name in _LATER:
                 raise NotAvailable(f"handle.{name} is not in this release yet: {_LATER[name]}")
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def _refuse_to_wait(allow_wait: bool) -> None:
+    """Keep a handler from waiting for another task unless it says that it means to."""
+    if HERE.line is not None and not allow_wait:
+        raise WouldDeadlock(
+            "a handler that waits for another task keeps the runner which that may need: end with task.submit(...) of "
+            "what comes next, or say allow_wait=True"
+        )
 
 
 def _init_event(row: TaskRow) -> Event:

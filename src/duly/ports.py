@@ -16,7 +16,7 @@ import msgspec
 
 from duly.core.stopping import Rung
 from duly.core.task import Change, Held
-from duly.wire.runner import FromRunner, Problem, Setup, Work
+from duly.wire.runner import Answered, FromRunner, Problem, Setup, Work
 
 
 class Lane(NamedTuple):
@@ -332,6 +332,9 @@ class Runner(Protocol):
 
     def hand(self, work: Work) -> bool:
         """Hand over one attempt; False if its channel takes no more just now."""
+
+    def answer(self, answered: Answered) -> None:
+        """Answer what it asked; it may be gone."""
 
     def take_back(self) -> list[tuple[int, int]]:
         """Take back what was handed over and not read yet, as (key, claim)."""

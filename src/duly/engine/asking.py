@@ -2,17 +2,18 @@
 
 A verb that talks to the store is written once, as a generator that yields what it asks for: a `Request` to exchange,
 a function of the store to call, or `Ended` and `Changed` to wait for. `ask` drives it from a plain thread, `aask`
-from an event loop; both are all that differs.
+from an event loop, `pursue` by callbacks where nobody waits; that is all that differs.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from duly.engine.storethread import Done, StoreThread
+from duly.engine.storethread import Done
 from duly.ports import Request, Store
+from duly.wire.runner import Question
 
 if TYPE_CHECKING:
     import asyncio
@@ -34,11 +35,36 @@ class Changed(NamedTuple):
     timeout: float | None
 
 
-Asked: TypeAlias = Request | Callable[[Store], Any] | Ended | Changed
+Asked: TypeAlias = Request | Callable[[Store], Any] | Ended | Changed | Question
 Verb: TypeAlias = Generator[Asked, Any, T]
 
 
-def ask(thread: StoreThread, verb: Verb[T]) -> T:
+class Carrier(Protocol):
+    """Who carries out what verbs ask for: the store's thread or, in a handler, the line to the supervisor.
+
+    `changes` counts the changes of the store that were noticed; at `address` a submitter can be rung.
+    """
+
+    changes: int
+    address: str
+
+    def open(self) -> None:
+        """Be ready, or raise why not."""
+
+    def post(self, job: Any, done: Done) -> None:
+        """Have it done; `done` is told in another thread."""
+
+    def do(self, job: Any, done: Done) -> None:
+        """Have it done, in the caller's thread if that is quicker."""
+
+    def when_ended(self, task_id: str, done: Done) -> Callable[[], None]:
+        """Tell `done` once this task has ended, unless what is returned is called before."""
+
+    def when_changed(self, since: int, done: Done) -> Callable[[], None]:
+        """Tell `done` once `changes` is not `since`, unless what is returned is called before."""
+
+
+def ask(thread: Carrier, verb: Verb[T]) -> T:
     """Carry out a verb, waiting in this thread."""
     try:
         asked = next(verb)
@@ -64,7 +90,7 @@ def ask(thread: StoreThread, verb: Verb[T]) -> T:
         verb.close()
 
 
-async def aask(thread: StoreThread, verb: Verb[T]) -> T:
+async def aask(thread: Carrier, verb: Verb[T]) -> T:
     """Carry out a verb, awaiting in this event loop."""
     import asyncio  # noqa: PLC0415 - 15 ms that sync callers need not spend
 
@@ -94,9 +120,26 @@ async def aask(thread: StoreThread, verb: Verb[T]) -> T:
         verb.close()
 
 
-def _post(
-    thread: StoreThread, asked: Asked, done: Done, post: Callable[[Request | Callable[[Store], Any], Done], None]
-) -> Callable[[], None] | None:
+def pursue(thread: Carrier, verb: Verb[T], done: Done) -> None:
+    """Carry out a verb that waits for nothing but the store; `done` is told what it came to, in the store's thread."""
+
+    def go_on(result: Any, error: BaseException | None) -> None:
+        try:
+            asked = verb.send(result) if error is None else verb.throw(error)
+        except StopIteration as stop:
+            done(stop.value, None)
+        except Exception as raised:  # noqa: BLE001 - it is told to whoever asked
+            done(None, raised)
+        else:
+            try:
+                thread.post(asked, go_on)
+            except Exception as refused:  # noqa: BLE001 - a store that is closed
+                go_on(None, refused)
+
+    go_on(None, None)
+
+
+def _post(thread: Carrier, asked: Asked, done: Done, post: Callable[[Any, Done], None]) -> Callable[[], None] | None:
     if isinstance(asked, Ended):
         return thread.when_ended(asked.task_id, done)
     if isinstance(asked, Changed):

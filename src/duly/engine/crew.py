@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from duly.core.estimate import HAND_MOST, fits
 from duly.engine.attempt import Attempt, work_of
@@ -13,6 +13,9 @@ from duly.ports import Pool, Runner
 log = logging.getLogger("duly.node")
 
 LEAST_BACKOFF = 0.1
+MOST_BESIDE = 64
+"""Runners beyond the number wanted, in place of those whose handlers wait for other tasks."""
+
 MOST_BACKOFF = 30.0
 """Seconds between tries to start a runner where the machine refuses one."""
 
@@ -71,12 +74,15 @@ class Member:
 
 
 class Crew:
-    """All runners of a node. `most` bounds what one may have in hand."""
+    """All runners of a node. `most` bounds what one may have in hand; one that `waits` for others counts for none."""
 
-    def __init__(self, pool: Pool, size: int, most: int = HAND_MOST) -> None:
+    def __init__(
+        self, pool: Pool, size: int, most: int = HAND_MOST, waits: Callable[[int], bool] = lambda _: False
+    ) -> None:
         self._pool = pool
         self._size = size
         self._most = most
+        self._waits = waits
         self._members: dict[int, Member] = {}
         self._backoff = 0.0
         self.retry_at: float | None = None
@@ -104,12 +110,20 @@ class Crew:
         if self.retry_at is not None and now < self.retry_at:
             return
         self.retry_at = None
-        while sum(1 for member in self._members.values() if not member.retiring) < self._size:
+        while self._active() < self._size and len(self._members) < self._size + MOST_BESIDE:
             try:
                 self.spawn()
             except RunnerUnavailable as error:
                 self.refused(str(error), now)
                 return
+
+    def _active(self) -> int:
+        members = self._members.values()
+        return sum(1 for member in members if not (member.retiring or self._waits(member.runner.number)))
+
+    def surplus(self) -> bool:
+        """Whether there are more runners than are wanted, since handlers have ended their waiting."""
+        return len(self._members) > self._size and self._active() > self._size
 
     def spawn(self) -> Member:
         """Ask for one more runner."""

@@ -49,25 +49,31 @@ class Desk:
         """Store tasks, all in one transaction; returns their states by id, also of those that were known before."""
         if self._pid != os.getpid():  # forked: a store in memory did not come along, and neither did its lanes
             self._lanes, self._pid = {}, os.getpid()
-        wanted = {(p.options.queue, p.action, p.version) for p in passports}
-        missing = [lane for lane in wanted if lane not in self._lanes]
-        if missing:
-            for lane in (yield lambda store: store.lanes(missing)):
-                self._lanes[lane.queue, lane.action, lane.version] = lane.number
-        reply = yield Request(submits=[self._submission(passport, bell) for passport in passports])
+        wanted = {lane_of(passport) for passport in passports}
+        if not wanted <= self._lanes.keys():
+            yield from self.know(wanted)
+        reply = yield Request(submits=[self.submission(passport, bell) for passport in passports])
         states = {passport.id: _ADMITTED[admit(passport.options)] for passport in passports}
-        known = [task_id for task_id, answer in reply.answers.items() if answer == "existing"]
+        known = [task_id for task_id, answer in reply.answers.items() if answer == "existing" and task_id in states]
         if known:
             rows: list[TaskRow] = yield lambda store: store.find(known)
             states |= {row.id: shown(row.state, row.verdict) for row in rows}
         return states
 
-    def _submission(self, passport: Passport, bell: str) -> Submission:
+    def know(self, lanes: Iterable[tuple[str, str, int]]) -> Verb[None]:
+        """See to it that these lanes exist and are known: (queue, action, version)."""
+        missing = [lane for lane in lanes if lane not in self._lanes]
+        if missing:
+            for lane in (yield lambda store: store.lanes(missing)):
+                self._lanes[lane.queue, lane.action, lane.version] = lane.number
+
+    def submission(self, passport: Passport, bell: str) -> Submission:
+        """What is to be stored of a task; raises `KeyError` if its lane is not known."""
         options = passport.options
         terms = rank_terms(Place.FRONT if options.front else Place.BACK, due=options.run_at)
         return Submission(
             passport.id,
-            self._lanes[options.queue, passport.action, passport.version],
+            self._lanes[lane_of(passport)],
             admit(options),
             band_of(options.priority),
             *terms,
@@ -91,11 +97,16 @@ class Desk:
         key = row.key
         for part in parts:
             if getattr(row, part) == "":
-                text: str = yield lambda store, part=part: store.large(key, part)  # type: ignore[misc]
+                text = yield from self.large(key, part)
                 if not text:
                     raise StoreDamaged(f"the {part} of task {row.id} is damaged or gone; restore a backup")
                 row = row._replace(payload=text) if part == "payload" else row._replace(value=text)
         return row
+
+    def large(self, key: int, part: Part) -> Verb[str]:
+        """Read what was too large to be read along; "" if it is gone."""
+        text: str = yield lambda store: store.large(key, part)
+        return text
 
     def page(self, wanted: Filter, by: str, after: tuple[int, int] | None, most: int) -> Verb[list[TaskRow]]:
         """Read a page of tasks."""
@@ -132,12 +143,17 @@ class Desk:
     def cancel(self, task_id: str, reason: str, wait: float | None) -> Verb[CancelAnswer]:
         """Cancel a task; with `wait`, until its cleanup is done, for so many seconds at most."""
         until = None if wait is None else time.monotonic() + wait
+        answer = yield from self.cancel_now(task_id, reason)
+        if answer == "asked" and until is not None:
+            yield from self.wait(task_id, max(0.0, until - time.monotonic()))
+        return answer
+
+    def cancel_now(self, task_id: str, reason: str) -> Verb[CancelAnswer]:
+        """Cancel a task, and wait for nothing but the commit."""
         reply = yield Request(cancels=[CancelAsked(task_id, reason)])
         answer: str | None = reply.answers.get(task_id)
         if answer in (None, "missing"):
             raise TaskNotFound(f"there is no task {task_id}")
-        if answer == "asked" and until is not None:
-            yield from self.wait(task_id, max(0.0, until - time.monotonic()))
         return answer  # type: ignore[return-value]
 
     # retrying
@@ -150,6 +166,11 @@ class Desk:
         if not retried.done:
             raise RetryRefused(f"task {task_id} {_REFUSED[retried.state]}", task_id=task_id, state=retried.state)
         return retried.state
+
+
+def lane_of(passport: Passport) -> tuple[str, str, int]:
+    """The lane of a task: (queue, action, version)."""
+    return passport.options.queue, passport.action, passport.version
 
 
 def chunks(items: Iterable[T], size: int = MOST_SUBMITS) -> Iterator[list[T]]:

@@ -26,6 +26,7 @@ from duly.engine.attempt import Attempt, began, outcome_of_answer, outcome_of_en
 from duly.engine.console import Console
 from duly.engine.crew import Crew, Member, longer
 from duly.engine.cycle import Cycle
+from duly.engine.inside import Inside
 from duly.engine.rescue import rescue
 from duly.engine.roster import Roster
 from duly.engine.storethread import StoreThread
@@ -50,7 +51,7 @@ from duly.ports import (
     Told,
     Want,
 )
-from duly.wire.runner import Done, Said, Setup
+from duly.wire.runner import Ask, Done, Said, Setup
 
 log = logging.getLogger("duly.node")
 
@@ -107,7 +108,8 @@ class Node:
         self._epoll = select.epoll()
         self._ticker: Ticker[str | Member] = Ticker()
         self._window = Window()
-        self._crew = Crew(self._pool, settings.concurrency, settings.hand_most)
+        self._inside = Inside(thread, self._tell, roster.actions, settings.most_bytes)
+        self._crew = Crew(self._pool, settings.concurrency, settings.hand_most, self._inside.waits)
         self._suspects = Suspects(self._crew)
         self._number = 0
         self._cycle = Cycle(0, self._store_now, self._let_go)
@@ -430,7 +432,10 @@ class Node:
                 attempt = member.handed.get(message.key)
                 if attempt is not None and attempt.held.claim == message.claim:
                     self._heard(member, attempt, message, now)
+                elif isinstance(message, Ask):
+                    self._inside.turn_away(member.runner, message)
                 continue
+            self._inside.over(member.runner.number, message.key, message.claim)
             done = True
             attempt = member.remove(message.key, message.claim)
             if attempt is not None:
@@ -439,16 +444,29 @@ class Node:
                 self._retire(member)
         if done:
             member.overrun = member.held_back = False
+            if not member.handed and self._crew.surplus():
+                self._retire(member)
             self._refill(member)
 
-    def _heard(self, member: Member, attempt: Attempt, message: Said, now: int) -> None:
-        self._notice_running(member, attempt)
+    def _heard(self, member: Member, attempt: Attempt, message: Said | Ask, now: int) -> None:
         try:
+            if isinstance(message, Ask):
+                self._asked(member, message)
+                return
+            self._notice_running(member, attempt)
             said(attempt, message, now)
-        except msgspec.DecodeError:  # the user's code got hold of the channel
+        except ValueError:  # the user's code got hold of the channel
             member.runner.climb("kill", message.key, message.claim, "")
         else:
             self._cycle.note(attempt)
+
+    def _asked(self, member: Member, ask: Ask) -> None:
+        """A handler asks; where it waits for another task, that may be what was handed over behind it."""
+        self._inside.hear(member.runner, ask)
+        if self._inside.waits(member.runner.number):
+            member.overrun = True
+            self._take_back(member)
+            self._fill(time.monotonic())
 
     def _answer(self, attempt: Attempt, done: Done, now: int) -> None:
         self._window.observe(attempt, done.nanoseconds / 1e9)
@@ -478,6 +496,7 @@ class Node:
         """A runner is gone: whom it was running is charged, the others have not begun."""
         running = event.runner.running()
         self._print_rest(event.runner)
+        self._inside.gone(event.runner.number)
         member = self._crew.ended(event.runner)
         self._ticker.clear(member) if member is not None else None
         if member is not None:
@@ -506,6 +525,7 @@ class Node:
                     self._suspects.ended(attempt)
                 else:
                     self._return(attempt)
+            self._inside.gone(member.runner.number)
             self._crew.ended(member.runner)
         suspect = self._suspects.give_up()
         if suspect is not None:

@@ -13,6 +13,7 @@ import msgspec
 from duly.core import jsonvalue
 from duly.core.passport import Options, Passport
 from duly.errors import NotAvailable, PayloadInvalid, TaskStopped
+from duly.runner.line import Line
 from duly.wire.runner import Mark, Said, Target, Work
 
 T = TypeVar("T")
@@ -33,10 +34,14 @@ _LATER = {
 
 
 class Here:
-    """This process: whether it is a zygote or runner, and the task that its one attempt at a time works on."""
+    """This process: whether it is a zygote or runner, the task that its one attempt at a time works on, and its line.
+
+    What was only performed has no line, and neither has a zygote.
+    """
 
     inside = False
     task: Task | None = None
+    line: Line | None = None
 
 
 HERE = Here()
@@ -54,6 +59,17 @@ def current() -> Task:
     return task
 
 
+def asker() -> tuple[int, int]:
+    """Return the (key, claim) of the attempt whose handler is running; raises `NotAvailable` outside of one."""
+    task = CURRENT.get(None) or HERE.task
+    if task is None or task._over:  # noqa: SLF001 - a friend of Task
+        raise NotAvailable(
+            "no task runs here: a module that is imported, and what outlives its task, can neither submit nor wait; "
+            "put what a program submits under `if __name__ == '__main__':`"
+        )
+    return task._work.key, task._work.claim  # noqa: SLF001
+
+
 class Task:
     """One attempt at a task, as its handler sees it; never made by users.
 
@@ -67,6 +83,7 @@ class Task:
         self._say = say
         self._told: _Updates | None = None
         self._info: dict[str, Any] | None = None
+        self._over = False
 
     def __repr__(self) -> str:
         return f"<duly.Task {self.action} {self.id} attempt {self.attempt}>"
@@ -205,6 +222,7 @@ class Task:
 
     def _end(self) -> None:
         """The attempt is over: send what was held back, and nothing more."""
+        self._over = True
         if self._told is not None:
             self._told.end()
 

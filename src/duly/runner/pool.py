@@ -22,8 +22,10 @@ from duly.core.stopping import Rung
 from duly.errors import RunnerUnavailable
 from duly.runner import launch, output
 from duly.runner.channel import Channel, pair
+from duly.runner.line import Answers
 from duly.runner.linux import LABEL, STOP_SIGNAL, Family, kill_labelled, shared_page
 from duly.wire.runner import (
+    Answered,
     FromRunner,
     Mark,
     NotSpawned,
@@ -45,7 +47,7 @@ RECEIVE_MOST = 512
 class Runner:
     """One child process as its supervisor sees it."""
 
-    def __init__(self, number: int, most: int, *, capture: bool) -> None:
+    def __init__(self, number: int, most: int, epoll: select.epoll, *, capture: bool) -> None:
         self.number = number
         self.pid = 0
         self.pidfd: int | None = None
@@ -60,10 +62,13 @@ class Runner:
         self.mark = Mark(memoryview(self._page))
         self._family: Family | None = None
         self.output: output.Reader | None = None
+        self.answers: Answers | None = None
         self._spawn_fds = [theirs.fileno(), self._page_fd]
         self._passed: list[int] = []
         if capture:
             self._capture()
+            self.answers = Answers(epoll)
+            self._spawn_fds.append(self.answers.theirs.fileno())
 
     def __repr__(self) -> str:
         return f"<Runner {self.number} pid {self.pid}>"
@@ -88,6 +93,8 @@ class Runner:
         for fd in self._passed:
             os.close(fd)
         self._passed = []
+        if self.answers is not None:
+            self.answers.passed_on()
 
     def born(self, pid: int, pidfd: int) -> None:
         """It was forked."""
@@ -116,6 +123,11 @@ class Runner:
         except ValueError:  # no message, a monstrous one, or an end: the user's code got hold of the channel
             self.signal(signal.SIGKILL)
         return messages
+
+    def answer(self, answered: Answered) -> None:
+        """Answer what it asked; who reads none of many answers is killed."""
+        if self.answers is not None and not self.answers.send(answered):
+            self.signal(signal.SIGKILL)
 
     def take_back(self) -> list[tuple[int, int]]:
         """Take back what was handed over and not read yet, as (key, claim); whoever reads a packet owns it."""
@@ -179,6 +191,8 @@ class Runner:
         self.passed_on()
         if self.output is not None:
             self.output.close()
+        if self.answers is not None:
+            self.answers.close()
         if self.pidfd is not None:
             os.close(self.pidfd)
             self.pidfd = None
@@ -234,7 +248,7 @@ class Pool:
         assert self._setup is not None
         self._numbers += 1
         try:
-            runner = Runner(self._numbers, 2 * self._setup.most_bytes, capture=not self._setup.perform)
+            runner = Runner(self._numbers, 2 * self._setup.most_bytes, self._epoll, capture=not self._setup.perform)
         except OSError as error:
             raise RunnerUnavailable(f"no runner could be started: {error}") from None
         self.runners[runner.number] = runner
@@ -249,7 +263,9 @@ class Pool:
         zygote: list[ports.RunnerEvent] = []
         for fd, _ in self._epoll.poll(timeout):
             runner = self._by_fd.get(fd)
-            if runner is not None:
+            if runner is not None and runner.answers is not None and fd == runner.answers.fileno():
+                runner.answers.flush()
+            elif runner is not None:
                 self._hear(runner, events)
                 if fd == runner.pidfd:
                     self._unwatch(runner)  # it has ended: the zygote will say how
@@ -309,6 +325,8 @@ class Pool:
         return [*events, ports.Lost()]
 
     def _watch(self, runner: Runner) -> None:
+        if runner.answers is not None:
+            self._by_fd[runner.answers.fileno()] = runner
         fds = [runner.channel.fileno(), runner.output.fd if runner.output is not None else None, runner.pidfd]
         for fd in fds:
             if fd is not None:
@@ -316,6 +334,9 @@ class Pool:
                 self._epoll.register(fd, select.EPOLLIN)
 
     def _unwatch(self, runner: Runner) -> None:
+        if runner.answers is not None:
+            self._by_fd.pop(runner.answers.fileno(), None)
+            runner.answers.close()
         for fd in [fd for fd, watched in self._by_fd.items() if watched is runner]:
             self._unwatch_fd(fd)
 

@@ -23,7 +23,8 @@ from duly.errors import ErrorData, TargetNotFound
 from duly.runner import failures, output
 from duly.runner.channel import Channel
 from duly.runner.child import Child, Handler, serve
-from duly.runner.context import HERE
+from duly.runner.context import HERE, asker
+from duly.runner.line import Line, line_end
 from duly.runner.linux import become_subreaper, children_of, die_with_parent, fill_standard_files
 from duly.wire.runner import (
     Gone,
@@ -169,13 +170,14 @@ class Zygote:
         channel = Channel(socket.socket(fileno=channel_fd), most=2 * self._setup.most_bytes)
         writer = None
         if not self._setup.perform:
-            pipe_fd, secret_fd = fds[2:4]
+            pipe_fd, secret_fd, answers_fd = fds[2:5]
             secret = os.read(secret_fd, output.SECRET_BYTES)
             for fd in (1, 2):
                 os.dup2(pipe_fd, fd)
             os.close(pipe_fd)
             os.close(secret_fd)
             writer = output.Writer(secret, self._streams)
+            HERE.line = Line(channel, line_end(answers_fd), self._setup.most_bytes, asker)
         else:
             for stream in (sys.stdout, sys.stderr):
                 with suppress(AttributeError, ValueError):

@@ -2,7 +2,8 @@
 
 Every message is one packet of msgpack. Between supervisor and zygote: `Setup` and `Ready` once, then `Spawn` answered
 by `Spawned` (with the runner's pidfd) or `NotSpawned`, and `Gone` when a runner and all it left behind have been
-reaped. Between supervisor and runner: `Work`, answered by `Done`; in between, as often as it likes, `Said`.
+reaped. Between supervisor and runner: `Work`, answered by `Done`; in between, as often as it likes, `Said`, and `Ask`,
+answered by `Answered` over a line of its own: what waits to be read in the channel is in nobody's way there.
 
 What a runner runs now, since when, and whether it is asked to stop, stands in a page of shared memory (`Mark`), so
 that the supervisor knows it whatever the code does, and without a message per task.
@@ -10,11 +11,12 @@ that the supervisor knows it whatever the code does, and without a message per t
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from duly.errors import ErrorData
+from duly import errors
+from duly.errors import DulyError, ErrorData
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -140,7 +142,59 @@ class Said(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
     name: str = ""
 
 
-FromRunner: TypeAlias = Done | Said
+class Question(NamedTuple):
+    """What a handler wants of its supervisor: a verb, and its arguments in msgpack. The answer is msgpack, too."""
+
+    verb: str
+    body: bytes
+
+
+class Ask(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """A question of a running attempt, to be answered under its number."""
+
+    key: int
+    claim: int
+    number: int
+    verb: str
+    body: bytes
+
+
+class Refused(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An error of duly's as data: its stable code, its message, and the plain ones of its attributes."""
+
+    code: str
+    message: str
+    fields: dict[str, str | int | None] = {}
+
+    @classmethod
+    def of(cls, error: BaseException) -> Refused:
+        """Return an error as data; one that is not duly's own is told by its name."""
+        if not isinstance(error, DulyError):
+            return cls(DulyError.code, f"{type(error).__name__}: {error}")
+        plain = {name: value for name, value in vars(error).items() if isinstance(value, str | int | None)}
+        return cls(error.code, str(error), plain)
+
+    def error(self) -> DulyError:
+        """Make the error again: one of duly's own by its code, never another class."""
+        kind = _BY_CODE.get(self.code, DulyError)
+        error = kind.__new__(kind, self.message)
+        vars(error).update(self.fields)
+        return error
+
+
+_BY_CODE = {kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, DulyError)}
+
+
+class Answered(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The answer to an `Ask`, or why there is none. `changes` counts what the supervisor has seen of the store."""
+
+    number: int
+    changes: int
+    body: bytes = b""
+    refused: Refused | None = None
+
+
+FromRunner: TypeAlias = Done | Said | Ask
 
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode
@@ -148,6 +202,7 @@ decode_to_zygote = msgspec.msgpack.Decoder(ToZygote).decode
 decode_from_zygote = msgspec.msgpack.Decoder(FromZygote).decode
 decode_work = msgspec.msgpack.Decoder(Work).decode
 decode_from_runner = msgspec.msgpack.Decoder(FromRunner).decode
+decode_answered = msgspec.msgpack.Decoder(Answered).decode
 
 
 class Mark:
