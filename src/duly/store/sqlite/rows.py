@@ -8,7 +8,6 @@ import msgspec
 
 from duly.core.task import Change, Guard, State
 from duly.ports import Rejection, Request
-from duly.store.sqlite.apart import fits
 
 _encode = msgspec.json.encode
 
@@ -74,15 +73,10 @@ def text(rows: Sequence[object]) -> str:
     return _encode(rows).decode() if rows else ""
 
 
-def is_lone_submit(request: Request) -> bool:
-    """Whether a request is nothing but one task to be stored, and that not large."""
-    submits = request.submits
-    return (
-        len(submits) == 1
-        and request.node is None
-        and not (request.cancels or request.retries or request.changes or request.rejections)
-        and fits(submits[0].payload)
-    )
+def only_submits(request: Request) -> bool:
+    """Whether a request is nothing but tasks to be stored."""
+    others = request.cancels or request.retries or request.changes or request.rejections
+    return bool(request.submits) and request.node is None and not others
 
 
 def folded(rejections: Sequence[Rejection]) -> list[Rejection]:

@@ -51,7 +51,7 @@ from duly.store.sqlite.bell import Ringer
 from duly.store.sqlite.checkpoint import Checkpointer
 from duly.store.sqlite.connection import duly_error, is_failed_sync, migrate, open_connection, translated
 from duly.store.sqlite.health import examine
-from duly.store.sqlite.rows import Batch, Rows, Succeeded, Told, is_lone_submit, text
+from duly.store.sqlite.rows import Batch, Rows, Succeeded, Told, only_submits, text
 
 T = TypeVar("T")
 
@@ -226,9 +226,9 @@ class SqliteStore:
 
     def exchange(self, request: Request) -> Reply:
         """Do all of the request in one transaction, or nothing of it."""
-        if is_lone_submit(request):
-            return self._submit_one(request.submits[0])
         large = has_large(request)
+        if not large and only_submits(request):
+            return self._submit_alone(request.submits)
         if large:
             self._sweep()
             request = without_large(request, self._keep_apart)
@@ -330,25 +330,36 @@ class SqliteStore:
         return max(now, last[0] + 1) if last else now
 
     def _submit(self, submits: list[Submission], rows: str, reply: Reply) -> None:
-        """Store tasks, each at a moment of its own."""
+        """Store tasks."""
         assert self._connection is not None
-        stamp = self._later_than_all(reply.now)
-        self._run("submit", submits=rows, stamp=stamp)
-        existing: set[str] = set()
-        if self._connection.changes() != len(submits):
-            existing = {task_id for (task_id,) in self._run("existing", submits=rows, stamp=stamp)}
-        for submission in submits:
-            reply.answers[submission.id] = "existing" if submission.id in existing else "created"
+        self._run("submit", submits=rows, now=reply.now)
+        created = self._connection.changes()
+        reply.answers.update(dict.fromkeys([submission.id for submission in submits], "created"))
+        if created != len(submits):
+            reply.answers.update(self._answers(rows, created))
 
-    def _submit_one(self, submission: Submission) -> Reply:
-        """Store one task: half of what the general way takes beside the disk."""
-        now = self._clock()
-        stored = self._write(
-            lambda _: self._run("submit_one", now=now, **msgspec.structs.asdict(submission)).fetchall()
-        )
-        if stored and self._ringer is not None:
-            self._ringer.ring(_bells(stored[0][0]))
-        return Reply(now=now, answers={submission.id: "created" if stored else "existing"})
+    def _answers(self, rows: str, created: int) -> dict[str, str]:
+        """Tell what was stored now from what was known: their moments follow each other, and are the latest of all."""
+        stored = self._run("existing", submits=rows).fetchall()
+        stamp = max(first for _, first in stored) if created else None
+        new = {task_id for task_id, first in stored if first == stamp}
+        return {task_id: "created" if task_id in new else "existing" for task_id, _ in stored}
+
+    def _submit_alone(self, submits: list[Submission]) -> Reply:
+        """Store tasks in one statement: nobody waits for this process to come to its next one."""
+        reply = Reply(now=self._clock())
+        if len(submits) == 1:
+            fields = msgspec.structs.asdict(submits[0])
+            stored = self._write(lambda _: self._run("submit_one", now=reply.now, **fields).fetchall())
+            reply.answers = {submits[0].id: "created" if stored else "existing"}
+            bells = _bells(stored[0][0]) if stored else []
+        else:
+            rows = text(submits)
+            self._write(lambda _: self._submit(submits, rows, reply))
+            bells = [bell for (bell,) in self._rows("bells", node=None)]
+        if self._ringer is not None:
+            self._ringer.ring(bells)
+        return reply
 
     def _serve(self, node: int, wants: list[Want], reply: Reply) -> None:
         """What only a node asks for: whom it is to stop, when to look again, what it claims."""

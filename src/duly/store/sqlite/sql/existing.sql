@@ -1,3 +1,3 @@
--- Tells which of these tasks were stored before this transaction.
+-- Of tasks that were submitted together: the moment at which the first of them would have been stored with this one.
 -- rows: Submission
-select task.id from jsonb_each(:submits) as s join task on task.id = s.value ->> @id where task.submitted < :stamp
+select task.id, task.submitted - s.key from jsonb_each(:submits) as s join task on task.id = s.value ->> @id

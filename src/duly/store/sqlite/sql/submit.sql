@@ -1,4 +1,5 @@
--- Stores tasks; one that is known already is left as it is.
+-- Stores tasks, each at a moment of its own, later than any before also when the clock was set back; one that is known
+-- already is left as it is. In a transaction, or as a statement that is one.
 -- rows: Submission
 insert into task (id, lane, state, band, rank, submitted, run_at, options, payload, origin, bell)
 select
@@ -6,13 +7,15 @@ select
     s.value ->> @lane,
     s.value ->> @state,
     s.value ->> @band,
-    (s.value ->> @base) + (s.value ->> @sign) * max(:stamp + s.key, s.value ->> @floor),
-    :stamp + s.key,
+    (s.value ->> @base) + (s.value ->> @sign) * max(stamp + s.key, s.value ->> @floor),
+    stamp + s.key,
     s.value ->> @run_at,
     s.value ->> @options,
     s.value ->> @payload,
     s.value ->> @origin,
     s.value ->> @bell
-from jsonb_each(:submits) as s
+from
+    jsonb_each(:submits) as s,
+    (select max(:now, ifnull((select submitted + 1 from task order by key desc limit 1), 0)) as stamp)
 where true
 on conflict (id) do nothing
