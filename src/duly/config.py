@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
-from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -67,7 +64,7 @@ def load(arguments: Mapping[str, Any], environment: Mapping[str, str] | None = N
     from_environment = {
         name: environment[f"DULY_{name.upper()}"] for name in names if f"DULY_{name.upper()}" in environment
     }
-    given = {**_from_file(Path.cwd()), **from_environment, **arguments}
+    given = {**_from_file(os.getcwd()), **from_environment, **arguments}
     return Config(**{name: _read(name, value) for name, value in given.items()})
 
 
@@ -75,6 +72,8 @@ def _read(name: str, value: Any) -> Any:
     if name in _LATER:
         raise NotAvailable(f"the setting {name!r} is not in this release yet: {_LATER[name]}")
     if name not in Config.__struct_fields__:
+        from difflib import get_close_matches  # noqa: PLC0415 - as all here that few need: imports are what a start takes
+
         near = get_close_matches(name, Config.__struct_fields__, 1)
         raise OptionInvalid(f"there is no setting {name!r}" + (f"; {near[0]!r} is meant?" if near else ""))
     if name in _SECONDS:
@@ -97,15 +96,22 @@ def _count(name: str, value: Any) -> int:
         raise OptionInvalid(f"{name}={value!r}: a whole number is wanted") from None
 
 
-def _from_file(folder: Path) -> dict[str, Any]:
+def _from_file(folder: str) -> dict[str, Any]:
     """The table `[tool.duly]` of the nearest pyproject.toml, from this folder upwards."""
-    for place in (folder, *folder.parents):
-        file = place / "pyproject.toml"
-        if file.is_file():
-            try:
-                content = tomllib.loads(file.read_text("utf-8"))
-            except (OSError, ValueError) as error:
-                raise OptionInvalid(f"{file}: {error}") from None
-            table = content.get("tool", {}).get("duly", {})
-            return dict(table)
-    return {}
+    while not os.path.isfile(file := os.path.join(folder, "pyproject.toml")):
+        folder, below = os.path.dirname(folder), folder
+        if folder == below:
+            return {}
+    return _table(file)
+
+
+def _table(file: str) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415
+
+    try:
+        with open(file, "rb") as opened:
+            content = tomllib.load(opened)
+    except (OSError, ValueError) as error:
+        raise OptionInvalid(f"{file}: {error}") from None
+    table = content.get("tool", {}).get("duly", {})
+    return dict(table)
