@@ -102,6 +102,16 @@ class Action(Generic[C, X, P, R]):
         """Raise `PayloadInvalid` if the handler would not take a payload that was given by name."""
         self._signature.decode(payload_json)
 
+    def arguments(self, payload_json: str) -> dict[str, Any]:
+        """Return the arguments that the handler gets for a payload, by name, defaults included.
+
+        Raises `PayloadInvalid` if it would not take it.
+
+        >>> send.arguments('{"to": "ann@example.com", "text": "hello"}')
+        {'to': 'ann@example.com', 'text': 'hello'}
+        """
+        return self._signature.arguments(payload_json)
+
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
         """Store a task that will call the function with these arguments; returns after the commit is on disk.
 

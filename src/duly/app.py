@@ -8,7 +8,10 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
+
+import msgspec
 
 from duly import config
 from duly.action import Action, Decorator, declared, spec_of, with_options
@@ -430,6 +433,26 @@ class App:
             return lanes
 
         return ask(self._store(), looking())
+
+    @contextmanager
+    def moved(self, url: str) -> Iterator[Self]:
+        """Keep tasks in another store meanwhile, as tests want to; its handles are of no use afterwards.
+
+        >>> with app.moved("sqlite:///test.db"):
+        ...     print(send.submit("ann@example.com", "hello").state, len(list(app.tasks())))
+        ready 1
+        >>> len(list(app.tasks()))
+        0
+        """
+        before = self.config, self._path, self._own_desk, self._thread
+        self._path, self._own_desk = _path_of(url), Desk()
+        self.config = msgspec.structs.replace(self.config, url=url)
+        self._thread = self._make_thread()
+        try:
+            yield self
+        finally:
+            self._thread.close()
+            self.config, self._path, self._own_desk, self._thread = before
 
     def close(self) -> None:
         """Close the store; safe to call twice. A closed App is used no more."""

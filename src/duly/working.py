@@ -30,6 +30,10 @@ class Working:
         if self._pid == os.getpid():  # a fork has none of the worker's threads and processes
             self._worker.close()
 
+    def hurry(self) -> None:
+        """Stop what runs, which is given back; on leaving nothing is waited for but its grace."""
+        self._worker.stop(hurry=True)
+
     def _enter(self) -> None:
         if self._pid:
             raise WorkerMisplaced("a worker is used once; make another by app.worker()")

@@ -42,6 +42,7 @@ class Signature:
         self._positional = [p.name for p in taken if p.kind in _POSITIONAL]
         self._only_positional = {p.name: p.default for p in taken if p.kind is inspect.Parameter.POSITIONAL_ONLY}
         self._names = {p.name for p in taken}
+        self._defaults = {p.name: p.default for p in taken if p.default is not inspect.Parameter.empty}
         self._required = [p.name for p in taken if p.default is inspect.Parameter.empty]
         self._decode = self._decoder(taken, hints)
 
@@ -94,6 +95,11 @@ class Signature:
             return (), values
         first = [values.pop(name, default) for name, default in self._only_positional.items()]
         return tuple(first), values
+
+    def arguments(self, payload: str) -> dict[str, Any]:
+        """Return the arguments that a payload holds, by name, with the defaults; raises `PayloadInvalid`."""
+        first, values = self.decode(payload)
+        return {**self._defaults, **dict(zip(self._only_positional, first, strict=False)), **values}
 
     def _wrapped(self, payload: str) -> str:
         if len(self._required) == 1:
