@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import sys
+from contextlib import suppress
 from importlib.metadata import version
 
 import click
@@ -58,7 +59,9 @@ def command(app_name: str | None, concurrency: int | None, queues: tuple[str, ..
 def _wait_for_no_reader() -> None:
     """Let work go on though nobody reads what is said of it, also by loggers that the App's module sets up."""
     stderr = sys.stderr
-    if isinstance(stderr, io.TextIOWrapper) and stderr.fileno() == 2:
+    with suppress(io.UnsupportedOperation):  # of a stream in memory that was put in its place
+        if not isinstance(stderr, io.TextIOWrapper) or stderr.fileno() != 2:
+            return
         raw = io.BufferedWriter(Unblocking(2))
         sys.stderr = io.TextIOWrapper(raw, encoding=stderr.encoding, errors=stderr.errors, line_buffering=True)
 
