@@ -98,9 +98,42 @@ def test_a_passport_has_its_options_already(app: duly.App) -> None:
 
 def test_many_are_stored_in_commits_of_no_more_than_so_many(app: duly.App, monkeypatch: pytest.MonkeyPatch) -> None:
     assert app.submit_many([]) == []
-    monkeypatch.setattr(desk.chunks, "__defaults__", (3,))
+    monkeypatch.setattr(desk, "MOST_SUBMITS", 3)
+    monkeypatch.setattr("duly.app.MOST_SUBMITS", 3)
     handles = app.submit_many(app.passport("mail:send", n) for n in range(7))
     assert [task.id for task in app.tasks()] == [handle.id for handle in reversed(handles)]
+
+
+@pytest.mark.parametrize("before", [0, 2, 3, 7])
+def test_what_the_iterable_yields_before_it_fails_is_stored(
+    app: duly.App, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    monkeypatch.setattr(desk, "MOST_SUBMITS", 3)
+    monkeypatch.setattr("duly.app.MOST_SUBMITS", 3)
+
+    def passports() -> Iterator[Any]:
+        for number in range(before):
+            yield app.passport("mail:send", number)
+        raise LookupError("no more letters")
+
+    with pytest.raises(LookupError, match="no more letters"):
+        app.submit_many(passports())
+    assert len(list(app.tasks())) == before
+    with pytest.raises(LookupError):
+        asyncio.run(app.asubmit_many(passports()))
+    assert len(list(app.tasks())) == 2 * before
+
+
+def test_a_passport_among_many_twice_is_one_task_with_two_handles(
+    app: duly.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "MOST_SUBMITS", 3)
+    monkeypatch.setattr("duly.app.MOST_SUBMITS", 3)
+    one, *others = (app.passport("mail:send", number) for number in range(5))
+    handles = app.submit_many([one, one, *others, one])
+    assert [handle.id for handle in handles] == [passport.id for passport in (one, one, *others, one)]
+    assert {handle.state for handle in handles} == {"ready"}
+    assert len(list(app.tasks())) == 5
 
 
 def test_a_name_alone_means_the_newest_version_declared(app: duly.App) -> None:

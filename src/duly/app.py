@@ -20,8 +20,8 @@ from duly.core.action import Isolation, Priority, check_queue, parse_action
 from duly.core.ids import uuid7
 from duly.core.passport import Options, Passport
 from duly.core.retry import Backoff
-from duly.engine.asking import Carrier, Verb, aask, ask
-from duly.engine.desk import CancelAnswer, Desk, chunks
+from duly.engine.asking import Carrier, Verb, aask, ask, ask_each
+from duly.engine.desk import MOST_SUBMITS, CancelAnswer, Desk, batches
 from duly.engine.storethread import StoreThread
 from duly.errors import ActionInvalid, NotAvailable, OptionInvalid
 from duly.handle import Event, Handle, happened, history
@@ -197,17 +197,28 @@ class App:
         return await self.asubmit_passport(self._passport_of(action, payload, options))
 
     def submit_many(self, passports: Iterable[Passport]) -> list[Handle[Any]]:
-        """Store many tasks, in commits of up to 10,000; repeatable, since a passport is one task however often.
+        """Store many tasks, in commits of up to 5,000; repeatable, since a passport is one task however often.
+
+        Raises `OptionInvalid` for what is no passport, whatever the iterable itself raises, and `StoreError`. In the
+        first two cases all passports that came before are stored, and none after; in the last, repeat it all.
 
         >>> handles = app.submit_many(send.passport(to, "hello") for to in ("ann@example.com", "ben@example.com"))
         >>> [handle.state for handle in handles]
         ['ready', 'ready']
         """
-        return [handle for chunk in chunks(passports) for handle in ask(self._store(), self._submitting(chunk))]
+        store, rest = self._store(), batches(passports)
+        handles: list[Handle[Any]] = []
+        for first in rest:
+            handles += ask(store, self._submitting(first))
+            if len(first) < MOST_SUBMITS:
+                continue
+            for more in ask_each(store, map(self._submitting, rest)):
+                handles += more
+        return handles
 
     async def asubmit_many(self, passports: Iterable[Passport]) -> list[Handle[Any]]:
         """Like `submit_many`, from async code."""
-        return [handle for chunk in chunks(passports) for handle in await aask(self._store(), self._submitting(chunk))]
+        return [handle for batch in batches(passports) for handle in await aask(self._store(), self._submitting(batch))]
 
     def submit_passport(self, passport: Passport) -> Handle[Any]:
         """Store one task."""
@@ -227,9 +238,6 @@ class App:
         return action
 
     def _submitting(self, passports: Sequence[Passport]) -> Verb[list[Handle[Any]]]:
-        for passport in passports:
-            if not isinstance(passport, Passport):
-                raise OptionInvalid(f"passports are wanted, made by `passport(...)`, not {passport!r}")
         thread = self._store()
         thread.open()  # from then on it has an address, which goes with the tasks
         states = yield from self._desk.submit(passports, thread.address)

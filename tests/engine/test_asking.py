@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from duly.engine.asking import Changed, Ended, Verb, aask, ask
+from duly.engine.asking import Changed, Ended, Verb, aask, ask, ask_each
 from duly.engine.storethread import StoreThread
 from duly.errors import StoreUnavailable
 from duly.ports import CancelAsked, Request
@@ -216,3 +216,51 @@ def test_a_store_that_cannot_be_opened_is_the_verbs_to_deal_with(carry_out: Way)
         return "there"
 
     assert carry_out(StoreThread(lambda: SqliteStore("/nowhere/at/all"), DatagramBell, 60.0), verb()) == "nothing there"
+
+
+def cancelling(number: int) -> Verb[int]:
+    yield Request(cancels=[CancelAsked("t", str(number))])
+    return number
+
+
+def test_verbs_are_carried_out_in_order_each_made_while_the_one_before_is_under_way(thread: StoreThread) -> None:
+    rest = threading.Event()
+    thread.post(lambda _: rest.wait(30), lambda *_: None)
+    made: list[int] = []
+
+    def verbs() -> Iterator[Verb[int]]:
+        for number in range(5):
+            made.append(number)
+            if number == 1:
+                rest.set()  # the one before cannot be over yet
+            yield cancelling(number)
+
+    assert list(ask_each(thread, verbs())) == made == [0, 1, 2, 3, 4]
+
+
+def test_when_no_more_verbs_can_be_made_those_under_way_are_over(thread: StoreThread) -> None:
+    over: list[int] = []
+
+    def telling(number: int) -> Verb[int]:
+        yield from cancelling(number)
+        over.append(number)
+        return number
+
+    def verbs() -> Iterator[Verb[int]]:
+        yield telling(0)
+        yield telling(1)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        list(ask_each(thread, verbs()))
+    assert over == [0, 1]
+
+
+def test_of_several_verbs_the_first_that_fails_is_told(thread: StoreThread) -> None:
+    def failing() -> Verb[int]:
+        yield lambda store: store.ended([])[0]
+        return 0
+
+    with pytest.raises(IndexError):
+        list(ask_each(thread, [cancelling(0), failing(), cancelling(2), cancelling(3)]))
+    assert list(ask_each(thread, [])) == []

@@ -7,9 +7,9 @@ import pytest
 from duly.core.passport import Options, Passport
 from duly.core.task import State
 from duly.engine.asking import ask
-from duly.engine.desk import _REFUSED, Desk, chunks, decoded
+from duly.engine.desk import _REFUSED, Desk, batches, decoded
 from duly.engine.storethread import StoreThread
-from duly.errors import RetryRefused, TaskNotFound, WaitTimeout
+from duly.errors import OptionInvalid, RetryRefused, TaskNotFound, WaitTimeout
 from duly.ports import Filter, Request, Want
 from duly.store.sqlite.bell import DatagramBell
 from duly.store.sqlite.store import SqliteStore
@@ -103,8 +103,24 @@ def test_a_cancel_can_wait_until_what_runs_has_ended(thread: StoreThread, desk: 
 
 
 @pytest.mark.parametrize(("items", "lists"), [(0, []), (4, [4]), (5, [4, 1]), (8, [4, 4])])
-def test_many_are_divided_into_lists_none_of_which_is_empty(items: int, lists: list[int]) -> None:
-    assert [len(chunk) for chunk in chunks(iter(range(items)), 4)] == lists
+def test_many_are_divided_into_lists_none_of_which_is_empty(
+    items: int, lists: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("duly.engine.desk.MOST_SUBMITS", 4)
+    assert [len(batch) for batch in batches(passport(str(number)) for number in range(items))] == lists
+
+
+def test_no_list_is_much_longer_than_a_transaction_should_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("duly.engine.desk.MOST_TEXT", 20)
+    assert [len(batch) for batch in batches(passport(str(number)) for number in range(10))] == [3, 3, 3, 1]
+
+
+@pytest.mark.parametrize("bad", [None, "mail:send", object()])
+def test_what_comes_before_no_passport_is_divided_all_the_same(bad: object) -> None:
+    rest = batches([passport("a"), passport("b"), bad, passport("c")])  # type: ignore[list-item]
+    assert [one.id for one in next(rest)] == ["a", "b"]
+    with pytest.raises(OptionInvalid, match=r"passports are wanted.* 2 came, and were stored, before"):
+        next(rest)
 
 
 def test_text_from_the_store_is_decoded_and_nothing_is_nothing() -> None:

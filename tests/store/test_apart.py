@@ -162,3 +162,10 @@ def test_a_change_beside_a_large_result_is_carried_out_with_it(hands: Hands) -> 
     hands.change(*(ended(held, Success(LARGE if place == 1 else "1")) for place, held in enumerate(claims)))
     assert [hands.row(task_id).value for task_id in ids] == ["1", LARGE, "1"]
     assert counted(hands) == (2, 0)
+
+
+def test_of_one_task_in_one_request_twice_the_second_leaves_nothing_for_good(hands: Hands) -> None:
+    twice = [hands.submission("same", payload=payload) for payload in (LARGE, LARGE.upper())]
+    assert hands.store.exchange(Request(submits=twice)).answers == {"same": "created"}
+    assert hands.row("same").payload == LARGE
+    assert counted(hands) == (4, 2)

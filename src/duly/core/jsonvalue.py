@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -19,7 +20,6 @@ from duly.errors import PayloadInvalid
 MOST_DEPTH = 64
 """How deep arrays and objects may be nested."""
 
-_encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 _TEXT = re.compile(rb'"[^"]*+"')
 _TO_ARRAYS = bytes.maketrans(b"{}", b"[]")
@@ -59,7 +59,7 @@ def dump_given(value: Any, most: int) -> bytes:
 
 def _encoded(value: Any, most: int, hook: Callable[[Any], Any] | None) -> bytes:
     try:
-        data = _encoder.encode(value) if hook is None else msgspec.json.encode(value, enc_hook=hook)
+        data = _encoder_with(hook).encode(value)
     except RecursionError:
         raise PayloadInvalid(_TOO_DEEP) from None
     except _REFUSALS as error:
@@ -74,6 +74,11 @@ def _refuse_changed(data: bytes, value: Any) -> None:
         _refuse_strange(value)
 
 
+@lru_cache(8)
+def _encoder_with(hook: Callable[[Any], Any] | None) -> msgspec.json.Encoder:
+    return msgspec.json.Encoder(enc_hook=hook)
+
+
 def load(data: bytes | str) -> Any:
     """Decode JSON text from outside, or raise `PayloadInvalid`."""
     try:
@@ -86,7 +91,7 @@ def check(data: bytes, most: int) -> None:
     """Refuse JSON text that is too large or too deep."""
     if len(data) > most:
         raise PayloadInvalid(f"{len(data):,} bytes of JSON are more than the {most:,} that are taken")
-    if data.count(b"[") + data.count(b"{") > MOST_DEPTH and _too_deep(data):
+    if len(data) > 2 * MOST_DEPTH and data.count(b"[") + data.count(b"{") > MOST_DEPTH and _too_deep(data):
         raise PayloadInvalid(_TOO_DEEP)
 
 

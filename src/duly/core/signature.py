@@ -73,8 +73,7 @@ class Signature:
             if name in given:
                 raise PayloadInvalid(f"{self._name} got two values for {name!r}")
             given[name] = value
-        missing = [name for name in self._required if name not in given]
-        if missing:
+        if len(given) < len(self._names) and (missing := [name for name in self._required if name not in given]):
             raise PayloadInvalid(f"{self._name} is missing " + ", ".join(map(repr, missing)))
         data = jsonvalue.dump(given, most, _to_json)
         self._checked(data)

@@ -8,7 +8,9 @@ from an event loop, `pursue` by callbacks where nobody waits; that is all that d
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from duly.engine.storethread import Done
@@ -88,6 +90,28 @@ def ask(thread: Carrier, verb: Verb[T]) -> T:
         return value
     finally:
         verb.close()
+
+
+def ask_each(thread: Carrier, verbs: Iterable[Verb[T]]) -> Iterator[T]:
+    """Carry out verbs that wait for nothing but the store; each is made while the one before is under way.
+
+    Should the iterable of verbs raise, what is under way is over before that is told.
+    """
+    under_way: deque[_Answer] = deque()
+    try:
+        for verb in verbs:
+            answer = _Answer()
+            pursue(thread, verb, answer.done)
+            under_way.append(answer)
+            if len(under_way) > 1:
+                yield under_way.popleft().wait(None)
+    except Exception:
+        for answer in under_way:
+            with suppress(Exception):
+                answer.wait(None)
+        raise
+    for answer in under_way:
+        yield answer.wait(None)
 
 
 async def aask(thread: Carrier, verb: Verb[T]) -> T:
