@@ -30,6 +30,9 @@ from duly.ports import Finding, Lane, NodeRow, Store, Tally, TaskRow
 from duly.runner.context import HERE
 from duly.working import Working, refuse_misplaced
 
+if TYPE_CHECKING:  # a submitter needs none of the engine's loops
+    from duly.engine.worker import Worker
+
 _LATER = {
     "every": "schedules come with actions over time",
     "due": "running one's own work comes with actions over time",
@@ -301,7 +304,23 @@ class App:
             news = ask(self._store(), happened(self._desk, seen))
         return news
 
+    def ended(self, ids: Sequence[str], patience: float = 0.0) -> list[TaskRow]:
+        """Return those of some tasks that have ended, some hundreds at most, with their payloads and results.
+
+        If none has, it waits for a change of the store, for so many seconds at most.
+        """
+        changes = self._store().changes
+        rows = ask(self._store(), self._desk.ended(ids))
+        if patience and not rows:
+            ask(self._store(), self._desk.await_change(changes, patience))
+            rows = ask(self._store(), self._desk.ended(ids))
+        return rows
+
     # cancelling
+    def cancel_all(self, ids: Sequence[str], reason: str) -> None:
+        """Cancel those of some tasks that have not ended, all in one transaction."""
+        ask(self._store(), self._desk.cancel_all(ids, reason))
+
     def cancel(
         self, task_id: str | None = None, reason: str = "cancelled", wait: float | None = None, **many: Any
     ) -> CancelAnswer:
@@ -335,14 +354,15 @@ class App:
         sent 5 letters to ann@example.com
         """
         refuse_misplaced("app.worker()")
-        return Working(self._worker(concurrency, queues))
+        return Working(self.make_worker(concurrency, queues))
 
     def run_worker(self, concurrency: int | None = None, *, queues: Sequence[str] | None = None) -> None:
         """Work in this thread until a SIGTERM or SIGINT has been followed (a second one hurries)."""
         refuse_misplaced("app.run_worker()")
-        self._worker(concurrency, queues).run_until_signalled()
+        self.make_worker(concurrency, queues).run_until_signalled()
 
-    def _worker(self, concurrency: int | None, queues: Sequence[str] | None) -> Any:
+    def make_worker(self, concurrency: int | None, queues: Sequence[str] | None) -> Worker:
+        """Return a worker that was not begun; see `worker`."""
         from duly.engine.console import Console  # noqa: PLC0415 - a submitter needs none of the engine's loops
         from duly.engine.node import Node, Settings  # noqa: PLC0415
         from duly.engine.roster import Roster  # noqa: PLC0415

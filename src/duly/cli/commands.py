@@ -16,6 +16,7 @@ COMMANDS = {
     "worker": "Work on the tasks of an App until told to stop.",
     "submit": "Store a task.",
     "show": "Show all that is known of one task.",
+    "map": "Submit a task for each item, and print their results.",
     "watch": "Watch tasks until they have ended.",
     "tasks": "List tasks.",
     "cancel": "Cancel a task.",
@@ -27,7 +28,7 @@ COMMANDS = {
 """Each command is `command` in the module of its name; these lines are said here so that none is imported for them."""
 
 LATER = (
-    *("map", "pause", "resume", "errors", "replay", "why", "hub", "keys", "up", "check"),
+    *("pause", "resume", "errors", "replay", "why", "hub", "keys", "up", "check"),
     *("backup", "migrate", "copy"),
 )
 

@@ -80,9 +80,9 @@ def told() -> Iterator[End]:
         end.code = Exit.INTERRUPTED
         say("interrupted")
     except BrokenPipeError:
-        _let_go_of_stdout()  # whoever reads has seen enough
+        let_go_of_stdout()  # whoever reads has seen enough
     except Unwritable as error:
-        _let_go_of_stdout()
+        let_go_of_stdout()
         end.code = Exit.FAILED
         tell(str(error))
 
@@ -118,7 +118,7 @@ def _cure(error: click.ClickException) -> str:
     return ""
 
 
-def _let_go_of_stdout() -> None:
+def let_go_of_stdout() -> None:
     """Let what is still to be written go nowhere, so that Python's own last flush does not complain."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -197,12 +197,13 @@ def on_screen(following: Following, *, events: bool) -> Iterator[Callable[[list[
     from rich.live import Live  # noqa: PLC0415 - only for people
     from rich.text import Text  # noqa: PLC0415
 
-    with Live(console=console(), auto_refresh=False, transient=True) as live:
+    screen = console()
+    with Live(console=screen, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False) as live:
 
         def show(news: list[News]) -> None:
             if events:
                 for line in lines(_without_updates(news)):
-                    live.console.print(Text.from_ansi(line))
+                    screen.print(Text.from_ansi(line))
             live.update(_table(following), refresh=True)
 
         yield show

@@ -1,4 +1,4 @@
-"""The demo's progress: live on a terminal, a line now and then elsewhere; always on stderr."""
+"""How far it is: live on a terminal, a line now and then elsewhere; always on stderr."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from duly.cli.streams import COLORS, console, is_quiet, say
 from duly.listing import TaskInfo
@@ -20,6 +20,63 @@ LINE_SECONDS = 2.0
 
 Watch: TypeAlias = Callable[[Callable[[], list[TaskInfo]], bool], None]
 """Called again and again: how the trials stand can be asked, and whether one task more has ended."""
+
+
+class Counted(NamedTuple):
+    """How many are done, how many of these are bad, and how many there are, if that is known."""
+
+    done: int
+    bad: int
+    total: int | None
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        total = "" if self.total is None else f" of {self.total:,}"
+        return f"{self.done:,}{total} done" + (f", {self.bad:,} of them without success" if self.bad else "")
+
+
+@contextmanager
+def counting(things: str) -> Iterator[Callable[[Counted], None]]:
+    """Show how many are done, each time that is called; not on a terminal where the results themselves scroll by."""
+    if is_quiet() or sys.stdout.isatty():
+        yield lambda _: None
+    elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        with _bar(things) as show:
+            yield show
+    else:
+        yield _counted_lines()
+
+
+def _counted_lines() -> Callable[[Counted], None]:
+    told = time.monotonic()
+
+    def show(counted: Counted) -> None:
+        nonlocal told
+        if time.monotonic() - told >= LINE_SECONDS:
+            told = time.monotonic()
+            say(str(counted))
+
+    return show
+
+
+@contextmanager
+def _bar(things: str) -> Iterator[Callable[[Counted], None]]:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - only for people
+
+    columns = TextColumn(things), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    bar = Progress(
+        *columns, console=console(), auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+    )
+    with bar:
+        task, seen = bar.add_task("", total=None), 0.0
+
+        def show(counted: Counted) -> None:
+            nonlocal seen
+            if time.monotonic() - seen >= LIVE_SECONDS:
+                seen = time.monotonic()
+                bar.update(task, completed=counted.done, total=counted.total, description=str(counted), refresh=True)
+
+        yield show
 
 
 @contextmanager

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Any
 
 import click
 
 from duly.app import App
 from duly.cli import exits
+from duly.cli.options import refuse_undeclared, said, task_options
 from duly.cli.payloads import read_json
 from duly.cli.places import app_option, check_store, find_app, find_store, url_option
 from duly.cli.streams import put, put_json, say, talk_options
@@ -36,16 +36,7 @@ goes on after --wait-timeout, 130 interrupted (it goes on).
 @click.argument("payload", required=False, metavar="[PAYLOAD-JSON|-]")
 @app_option
 @url_option
-@click.option("--priority", type=click.Choice(["high", "medium", "low"]), help="Else the action's own.")
-@click.option("--front", is_flag=True, help="Put it first among those of its priority.")
-@click.option(
-    "--run-at", metavar="WHEN", help="Not before: 2026-01-31, 2026-01-31T09:00+01:00; local time if not said."
-)
-@click.option("--delay", metavar="TIME", help="Not before so long from now: 90s, 10m, 1h30m, 7d.")
-@click.option("--queue", metavar="NAME", help="Else the action's own.")
-@click.option("--timeout", metavar="TIME", help="The time limit of an attempt, or none. Else the action's own.")
-@click.option("--max-attempts", type=click.IntRange(min=1), metavar="N", help="Else the action's own.")
-@click.option("--elsewhere", is_flag=True, help="Store it though the App does not declare the action: others do.")
+@task_options
 @click.option("--wait", is_flag=True, help="Wait until it has ended, and print its result.")
 @click.option("--watch", is_flag=True, help="The same, and show meanwhile what happens to it.")
 @click.option("--wait-timeout", metavar="TIME", help="Wait for so long at most: 30s, 5m. The task goes on.")
@@ -79,8 +70,8 @@ def command(
     value = read_json(payload, "the payload")
     app = find_store(app_name, url, new=True) if elsewhere else find_app(app_name)
     if not elsewhere:
-        _refuse_undeclared(app, action)
-    passport = _passport(app, action, value, payload, _said(options))
+        refuse_undeclared(app, action)
+    passport = _passport(app, action, value, payload, said(options))
     store = app if url is None else App(url)
     check_store(store, new=True)
     handle = store.submit(passport)
@@ -94,14 +85,6 @@ def command(
     return exits.Exit.OK
 
 
-def _said(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given."""
-    said = {name: value for name, value in options.items() if value is not None and value is not False}
-    if str(said.get("timeout", "")).lower() == "none":
-        said["timeout"] = None
-    return said
-
-
 def _passport(app: App, action: str, value: Any, payload: str | None, options: dict[str, Any]) -> Any:
     try:
         return app.passport(action, value, **options)
@@ -111,16 +94,3 @@ def _passport(app: App, action: str, value: Any, payload: str | None, options: d
         if payload is None:
             error.add_note("no payload was given")
         raise
-
-
-def _refuse_undeclared(app: App, action: str) -> None:
-    names = {declared.name for declared in app.actions}
-    if action in names:
-        return
-    near = get_close_matches(action, names, 1)
-    meant = f"did you mean {near[0]!r}? " if near else ""
-    declared = f"it has {', '.join(sorted(names))}" if names else "it has none at all"
-    exits.refuse(
-        f"the App declares no action {action!r}; {declared}",
-        f"{meant}with --elsewhere it is stored all the same, and waits for a worker that has it",
-    )

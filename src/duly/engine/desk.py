@@ -158,7 +158,19 @@ class Desk:
             row = yield from self.find(task_id)
         return row
 
+    def ended(self, ids: Sequence[str]) -> Verb[list[TaskRow]]:
+        """Read those of some tasks that have ended, with their payloads and results; a page of them at most."""
+        ended: list[str] = yield lambda store: store.ended(ids)
+        found: list[TaskRow] = yield lambda store: store.find(ended[:PAGE])
+        for place, row in enumerate(found):
+            found[place] = yield from self.whole(row, "payload", "value")
+        return found
+
     # cancelling
+    def cancel_all(self, ids: Sequence[str], reason: str) -> Verb[None]:
+        """Cancel those of some tasks that have not ended, all in one transaction."""
+        yield Request(cancels=[CancelAsked(task_id, reason) for task_id in ids])
+
     def cancel(self, task_id: str, reason: str, wait: float | None) -> Verb[CancelAnswer]:
         """Cancel a task; with `wait`, until its cleanup is done, for so many seconds at most."""
         until = None if wait is None else time.monotonic() + wait
