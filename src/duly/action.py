@@ -160,8 +160,9 @@ class Action(Generic[C, X, P, R]):
     @property
     def target(self) -> Target:
         """Where a runner finds the function."""
-        target = _target(self.name, self.__duly_handler__)
-        return msgspec.structs.replace(target, name=self.name, version=self.version)
+        target = found_by_others(self.name, self.__duly_handler__)
+        shared = self.spec.isolation == "shared"
+        return msgspec.structs.replace(target, name=self.name, version=self.version, shared=shared)
 
 
 def with_options(
@@ -225,7 +226,7 @@ def spec_of(
         version=_at_least_one("version", version),
         queue=check_queue(queue),
         priority=priority,
-        isolation=_isolation(isolation),
+        isolation=_isolation(isolation, memory),
         policy=Policy(
             timeout=units.time_limit(timeout),
             grace=units.seconds(grace, "grace"),
@@ -243,9 +244,13 @@ def declared(app: Submitter, spec: ActionSpec, function: Callable[..., Any]) -> 
         function = function.__duly_handler__
     if not callable(function):
         raise ActionInvalid(f"{spec.name}: {function!r} is not a function")
-    _target(spec.name, function)
+    found_by_others(spec.name, function)
     signature = Signature(function, Task)
     _refuse_misfits(spec.name, function)
+    if spec.isolation == "shared" and not signature.is_async:
+        raise ActionInvalid(
+            f"{spec.name}: isolation='shared' is for async def; a plain function would block the others"
+        )
     options = Options(queue=spec.queue, priority=spec.priority)
     return Action(app, spec, function, signature, options)
 
@@ -262,7 +267,8 @@ def _refuse_misfits(name: str, function: Callable[..., Any]) -> None:
 _IN_FACTORY = "; a function that makes an App declares one that stands there by `app.action(...)(function)`"
 
 
-def _target(name: str, function: Callable[..., Any]) -> Target:
+def found_by_others(name: str, function: Callable[..., Any]) -> Target:
+    """Return where other processes find a function; raises `ActionInvalid` if they could not."""
     try:
         return from_callable(function)
     except TargetNotFound as error:
@@ -277,12 +283,13 @@ def _refuse(what: str, given: Mapping[str, Any], later: Mapping[str, str]) -> No
         raise OptionInvalid(f"there is no {what} {name!r}")
 
 
-def _isolation(value: Any) -> Isolation:
-    if value in ("fresh", "shared"):
-        raise NotAvailable(f"isolation={value!r} is not in this release yet; 'process' is")
-    if value != "process":
-        raise OptionInvalid(f"bad isolation {value!r}: 'process'")
-    return "process"
+def _isolation(value: Any, memory: Any) -> Isolation:
+    if value not in ("process", "fresh", "shared"):
+        raise OptionInvalid(f"bad isolation {value!r}: 'process', 'fresh' or 'shared'")
+    if value == "shared" and memory is not None:
+        raise OptionInvalid("isolation='shared' has no memory limit: many tasks share one process; 'process' has one")
+    isolation: Isolation = value
+    return isolation
 
 
 def _backoff(value: Any) -> Backoff:

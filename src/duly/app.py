@@ -4,17 +4,18 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, cast
 
 import msgspec
 
 from duly import config
-from duly.action import Action, Decorator, declared, spec_of, with_options
+from duly.action import Action, Decorator, declared, found_by_others, spec_of, with_options
 from duly.core import jsonvalue, units
 from duly.core.action import Isolation, Priority, check_queue, parse_action
 from duly.core.ids import uuid7
@@ -28,10 +29,13 @@ from duly.handle import Event, Handle, happened, history
 from duly.listing import Listing, TaskInfo
 from duly.ports import Finding, Lane, NodeRow, Store, Tally, TaskRow
 from duly.runner.context import HERE
+from duly.wire.runner import Target
 from duly.working import Working, refuse_misplaced
 
 if TYPE_CHECKING:  # a submitter needs none of the engine's loops
     from duly.engine.worker import Worker
+
+F = TypeVar("F", bound=Callable[..., Iterator[Any]])
 
 _LATER = {
     "every": "schedules come with actions over time",
@@ -44,7 +48,6 @@ _LATER = {
     "replay": "replaying comes with actions over time",
     "pause": "pausing comes with operations",
     "resume": "pausing comes with operations",
-    "runner_setup": "setting runners up comes with the ways to run",
     "flow": "flows are to come",
 }
 
@@ -64,6 +67,7 @@ class App:
         self.config = config.load(arguments)
         self._path = _path_of(self.config.url)
         self._actions: dict[tuple[str, int], Action[..., Any, ..., Any]] = {}
+        self._around: list[Target] = []
         self._own_desk = Desk()
         self._origin = ""
         self._pid = 0
@@ -92,8 +96,10 @@ class App:
         """Declare a function at the top of a module as the handler of an action; the name stays callable.
 
         Its parameters are the payload's schema; a first one annotated `duly.Task` is given the context instead.
-        `timeout` (None: no limit) and `grace` in seconds, `memory` in bytes or like "512MiB". A failed attempt is
-        tried again up to `max_attempts` in all, as `retry` says (`Backoff()`), from the `demote_after`-th failure in
+        `isolation` is `process` (a process runs one task at a time, one after another), `fresh` (a new process for each
+        attempt) or `shared` (for async def: many at a time in one process, which ends with all of them if one has to be
+        killed). `timeout` (None: no limit) and `grace` in seconds, `memory` in bytes or like "512MiB". A failed attempt
+        is tried again up to `max_attempts` in all, as `retry` says (`Backoff()`), from the `demote_after`-th failure in
         a lower band.
 
         Raises `ActionInvalid` for a bad name, a handler that cannot be found or called by another process, or a second
@@ -128,6 +134,24 @@ class App:
             return action
 
         return cast(Decorator, declare)
+
+    def runner_setup(self, function: F) -> F:
+        """Declare a generator function at the top of a module that runs around each runner's life.
+
+        Up to its `yield` it runs before the first task, after that when the runner ends by itself; a runner that has to
+        be killed never comes to it. Each part has 60 and 10 seconds. While it raises, tasks wait and the worker says
+        why. Raises `ActionInvalid`.
+
+        >>> @app.runner_setup
+        ... def warm_up() -> Iterator[None]:
+        ...     random.seed()
+        ...     yield
+        """
+        self._around.append(found_by_others("runner_setup", function))
+        generates: bool = inspect.isgeneratorfunction(function)
+        if not generates:
+            raise ActionInvalid(f"runner_setup: {function!r} is not a generator function: def with one yield")
+        return function
 
     @property
     def actions(self) -> tuple[Action[..., Any, ..., Any], ...]:
@@ -381,12 +405,14 @@ class App:
             drain_timeout=self.config.drain_timeout,
             most_bytes=self.config.max_payload,
             label=f"{socket.gethostname()}:{os.getpid()}",
+            recycle_tasks=self.config.recycle_tasks,
+            recycle_growth=self.config.recycle_growth,
         )
         actions = [(action.spec, action.target) for action in self._actions.values()]
         thread = self._thread
 
         def make_node() -> Node:
-            return Node(thread, Pool, DatagramBell, Roster(actions, served), settings, Console(2))
+            return Node(thread, Pool, DatagramBell, Roster(actions, served, self._around), settings, Console(2))
 
         return Worker(make_node)
 

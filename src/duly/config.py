@@ -31,7 +31,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     `url` names the store, `app` the App for the command line (`module:app`). `poll` is how often a node looks by
     itself, `drain_timeout` how long it lets running tasks go on when it is to end (seconds). `max_payload` bounds a
-    payload and a result (bytes). `concurrency` is the number of runners, by default that of CPU cores.
+    payload and a result (bytes). `concurrency` is the number of runners, by default that of CPU cores. A runner is
+    replaced after `recycle_tasks` tasks, or when it has grown by `recycle_growth` (bytes).
     """
 
     url: str = "sqlite:///duly.db"
@@ -40,6 +41,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     drain_timeout: float = 30.0
     max_payload: int = 16 * 1024 * 1024
     concurrency: int = 0
+    recycle_tasks: int = 10_000
+    recycle_growth: int = 256 * 1024 * 1024
 
     def __post_init__(self) -> None:
         if not 0.01 <= self.poll <= 60:
@@ -48,13 +51,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             raise OptionInvalid(f"max_payload={self.max_payload}: between 1 byte and 64 MiB")
         if not 0 <= self.concurrency <= MOST_RUNNERS:
             raise OptionInvalid(f"concurrency={self.concurrency}: between 1 and {MOST_RUNNERS}")
+        if self.recycle_tasks < 1:
+            raise OptionInvalid(f"recycle_tasks={self.recycle_tasks}: a whole number from 1")
 
 
 MOST_PAYLOAD = 64 * 1024 * 1024
 MOST_RUNNERS = 1_000
 _SECONDS = {"poll", "drain_timeout"}
-_SIZES = {"max_payload"}
-_COUNTS = {"concurrency"}
+_SIZES = {"max_payload", "recycle_growth"}
+_COUNTS = {"concurrency", "recycle_tasks"}
 
 
 def load(arguments: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Config:

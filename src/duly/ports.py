@@ -348,6 +348,9 @@ class Runner(Protocol):
     def climb(self, rung: Rung, key: int, claim: int, reason: str) -> None:
         """Ask this claim, or terminate or kill the process."""
 
+    def stop_one(self, key: int, claim: int, reason: str) -> None:
+        """Ask one of the many attempts that it runs at a time to stop."""
+
     def retire(self) -> None:
         """Let it end when it has done what it was handed."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from duly.core.action import Policy
+from duly.core.action import Isolation, Policy
 from duly.core.estimate import RunTime
 from duly.core.task import Held, State
 from duly.engine.attempt import Attempt
@@ -18,12 +18,20 @@ from duly.store.sqlite.store import SqliteStore
 SECONDS = 30
 
 
-def attempt(key: int = 1, *, band: int = 1, rank: int = 0, seconds: float | None = None, **held: Any) -> Attempt:
+def attempt(
+    key: int = 1,
+    *,
+    band: int = 1,
+    rank: int = 0,
+    seconds: float | None = None,
+    isolation: Isolation = "process",
+    **held: Any,
+) -> Attempt:
     """An attempt at a task, whose lane's tasks are known to run for so many seconds."""
     time = RunTime()
     time.seconds = seconds
     fields = {"claim": 7, "id": f"task-{key}", "lane": 1, "attempt": 1, **held}
-    return Attempt(Held(key=key, band=band, rank=rank, **fields), 0, Policy(), time)
+    return Attempt(Held(key=key, band=band, rank=rank, **fields), 0, Policy(), time, isolation)
 
 
 def submission(task_id: str, lane: int = 1, *, state: int = State.READY, band: int = 1, bell: str = "") -> Submission:

@@ -10,9 +10,9 @@ import pytest
 
 from duly.core.estimate import HAND_SECONDS
 from duly.core.task import Suspicion
-from duly.engine.crew import LEAST_BACKOFF, MOST_BACKOFF, Crew, Member
+from duly.engine.crew import LEAST_BACKOFF, MOST_BACKOFF, SHARED_MOST, SPARES, Crew, Member
 from duly.engine.suspects import WATCH_SECONDS, Suspects
-from duly.ports import Born, Told
+from duly.ports import Born, Ended, Runner, Told
 from duly.runner.pool import Pool
 from duly.runner.targets import from_callable
 from duly.wire.runner import Done, Setup
@@ -31,13 +31,19 @@ class Live:
         self.pool.start(Setup(targets=[from_callable(errands.nothing)]))
         self.crew = Crew(self.pool, size, most=4)
         self.done: list[Done] = []
+        self.gone: list[Runner] = []
 
     def hear(self) -> None:
         for event in self.pool.events(0.01):
             if isinstance(event, Born):
-                self.crew.born(event.runner)
+                member = self.crew.member(event.runner.number)
+                assert member is not None
+                self.crew.ready(member)
             elif isinstance(event, Told):
                 self.done += [message for message in event.messages if isinstance(message, Done)]
+            elif isinstance(event, Ended):
+                self.gone.append(event.runner)
+                self.crew.ended(event.runner)
 
     def filled(self) -> list[Member]:
         self.crew.fill(0.0)
@@ -52,22 +58,88 @@ def live() -> Iterator[Live]:
     live.pool.close()
 
 
-def test_it_is_kept_at_its_number(live: Live) -> None:
-    assert len(live.filled()) == 2
+def test_it_is_kept_at_its_number_and_a_spare(live: Live) -> None:
+    assert len(live.filled()) == 2 + SPARES
     live.crew.fill(0.0)
-    assert len(live.crew) == 2
+    assert len(live.crew) == 2 + SPARES
     live.crew.retire(next(iter(live.crew)))
     live.crew.fill(0.0)
-    assert len(live.crew) == 3, "one that retires is replaced before it is gone"
+    assert len(live.crew) == 3 + SPARES, "one that retires is replaced before it is gone"
+
+
+def test_the_spare_takes_over_at_once_from_one_that_is_to_be_replaced(live: Live) -> None:
+    first, second, spare = live.filled()
+    live.crew.hand(first, attempt(1))
+    assert live.crew.taking() == [second, first], "no more are at work than it has"
+    live.crew.hand(second, attempt(2))
+    assert live.crew.taking() == [first, second]
+    live.crew.retire(first)
+    assert live.crew.taking() == [spare, second]
+
+
+def test_a_runner_of_its_own_is_blank_and_used_once(live: Live) -> None:
+    first, second, spare = live.filled()
+    live.crew.hand(first, attempt(1))
+    first.remove(1, 7)
+    alone = attempt(2, seconds=SHORT)
+    alone.isolation = "fresh"
+    assert not live.crew.hand(first, alone), "it has run something"
+    assert live.crew.hand(second, alone)
+    assert not second.takes
+    assert live.crew.blank() == [spare]
+    live.crew.fill(0.0)
+    assert len(live.crew) == 3 + SPARES
+    eventually(lambda: live.hear() or sorted(done.key for done in live.done) == [1, 2])
+    assert eventually(lambda: live.hear() or second.runner in live.gone), "it ends by itself"
+
+
+def test_a_shared_runner_takes_many_beside_the_others(live: Live) -> None:
+    shared = [attempt(key, seconds=60.0, isolation="shared") for key in range(1, SHARED_MOST + 2)]
+    live.filled()
+    (chosen,) = live.crew.sharing()
+    assert live.crew.hand(chosen, shared[0])
+    for each in shared[1:-1]:
+        assert chosen.fits(each, 1)
+        chosen.add(each)
+    assert not live.crew.hand(chosen, shared[-1])
+    assert live.crew.room() == 2, "it does not count as one of those at work"
+    assert not live.crew.hand(chosen, attempt(5000))
+    assert live.crew.take_back(chosen) == []
+
+
+def test_of_several_shared_runners_the_idle_one_ends(live: Live) -> None:
+    first, second, _ = live.filled()
+    one, two, three = (attempt(key, isolation="shared") for key in (1, 2, 3))
+    live.crew.hand(first, one)
+    first.held_back = True
+    live.crew.hand(second, two)
+    live.crew.hand(second, three)
+    first.held_back = False
+    assert live.crew.sharing() == [second, first], "the busier one comes to no end"
+    first.remove(1, 7)
+    live.crew.answered(first)
+    assert (first.retiring, second.retiring) == (True, False)
+
+
+def test_a_shared_runner_that_is_to_end_waits_for_those_it_runs(live: Live) -> None:
+    member = live.filled()[0]
+    live.crew.hand(member, attempt(1, isolation="shared"))
+    live.crew.retire(member)
+    assert not member.takes
+    assert live.gone == []
+    eventually(lambda: live.hear() or [done.key for done in live.done] == [1])
+    member.remove(1, 7)
+    live.crew.answered(member)
+    assert eventually(lambda: live.hear() or member.runner in live.gone)
 
 
 def test_only_who_is_ready_and_free_for_more_takes_anything(live: Live) -> None:
     live.crew.fill(0.0)
     assert live.crew.taking() == []
-    first, second = live.filled()
+    first, second, _ = live.filled()
     assert live.crew.hand(first, attempt(1, seconds=SHORT))
     assert live.crew.taking() == [second, first], "the least busy first"
-    for closed in ("overrun", "held_back", "retiring"):
+    for closed in ("overrun", "held_back"):
         setattr(first, closed, True)
         assert live.crew.taking() == [second]
         setattr(first, closed, False)
@@ -94,10 +166,10 @@ def test_what_was_answered_makes_room_and_a_stale_answer_does_not(live: Live) ->
     held = attempt(1)
     assert live.crew.hand(member, held)
     assert member.remove(1, held.held.claim + 1) is None
-    assert not member.fits(SHORT, 4)
+    assert not member.fits(attempt(2, seconds=SHORT), 4)
     assert member.remove(1, held.held.claim) is held
     assert member.remove(1, held.held.claim) is None
-    assert member.fits(SHORT, 4)
+    assert member.fits(attempt(2, seconds=SHORT), 4)
 
 
 def test_what_is_handed_over_is_run_and_what_is_taken_back_is_not(live: Live) -> None:
@@ -133,7 +205,7 @@ def test_a_machine_that_refuses_runners_is_asked_again_ever_more_rarely(
     assert waits[-2:] == pytest.approx([MOST_BACKOFF, MOST_BACKOFF])
     assert "no runner could be started" in caplog.text
     live.crew.fill(now)
-    assert (len(live.crew), live.crew.retry_at) == (2, None)
+    assert (len(live.crew), live.crew.retry_at) == (2 + SPARES, None)
     live.filled()
     live.crew.refused("once more", now)
     assert live.crew.retry_at == pytest.approx(now + LEAST_BACKOFF), "a runner that was born ends the backing off"
@@ -176,17 +248,17 @@ def test_it_is_watched_until_its_time_is_over_and_none_afterwards(suspects: Susp
     assert (suspects.alone, suspect.held.suspect) == (False, Suspicion.NONE)
 
 
-def test_it_waits_for_a_runner_that_has_run_nothing_and_one_that_has_makes_way(live: Live, suspects: Suspects) -> None:
-    for member in live.crew:
+def test_it_waits_for_a_runner_that_has_run_nothing(live: Live, suspects: Suspects) -> None:
+    used = list(live.crew)
+    for member in used:
         live.crew.hand(member, attempt(member.runner.number))
-        member.remove(member.runner.number, 7)
     suspects.take(attempt(9))
     assert suspects.to_note() is None
+    live.crew.retire(used[0])
     live.filled()
-    fresh = [member for member in live.crew if member.fresh]
     assert suspects.to_note() is not None
     suspects.noted(0.0)
-    assert [list(member.handed) for member in fresh] == [[9]]
+    assert [list(member.handed) for member in live.crew if member not in used] == [[9]]
 
 
 def test_a_runner_that_ends_before_the_note_is_committed_is_replaced_by_another(live: Live, suspects: Suspects) -> None:

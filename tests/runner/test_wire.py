@@ -51,8 +51,11 @@ def test_only_the_claim_that_is_meant_is_asked(mark):
             wire.decode_from_zygote,
             [wire.Ready(unshared=["m"]), wire.Spawned(3, 77), wire.NotSpawned(3, "no"), wire.Gone(3, 9, None, 2)],
         ),
-        (wire.decode_work, [wire.Work(1, 2, 0, "id", 3, '{"a":1}', 1.5, 2**40)]),
-        (wire.decode_from_runner, [wire.Done(1, 2, 99, "success", "null"), wire.Said(1, 2, "info", "{}", "name")]),
+        (wire.decode_to_runner, [wire.Work(1, 2, 0, "id", 3, '{"a":1}', 1.5, 2**40), wire.Stop(1, 2, "cancel")]),
+        (
+            wire.decode_from_runner,
+            [wire.Done(1, 2, 99, "success", "null"), wire.Said(1, 2, "info", "{}", "name"), wire.Fit()],
+        ),
     ],
 )
 def test_a_message_is_read_as_it_was_written(decode, messages):
@@ -61,7 +64,7 @@ def test_a_message_is_read_as_it_was_written(decode, messages):
 
 @pytest.mark.parametrize("data", [b"", b"\x93garbage", b"\xc1", b"\x80", wire.encode(["what", 1])])
 @pytest.mark.parametrize(
-    "decode", [wire.decode_to_zygote, wire.decode_from_zygote, wire.decode_work, wire.decode_from_runner]
+    "decode", [wire.decode_to_zygote, wire.decode_from_zygote, wire.decode_to_runner, wire.decode_from_runner]
 )
 def test_what_is_no_message_is_refused(decode, data):
     with pytest.raises(msgspec.DecodeError):

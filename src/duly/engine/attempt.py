@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from duly.core import lifecycle
-from duly.core.action import Policy
+from duly.core.action import Isolation, Policy
 from duly.core.estimate import RunTime
 from duly.core.outcome import (
     Cancelled,
@@ -34,13 +34,18 @@ from duly.wire.runner import Done, Said, Work
 
 
 class Attempt:
-    """What a node knows of one attempt. `weight` is the run time expected when it was handed over, in seconds."""
+    """What a node knows of one attempt. `weight` is the run time expected when it was handed over, in seconds.
+
+    `handed_at` and `began_at` are seconds of the monotonic clock.
+    """
 
     __slots__ = (
         "began_at",
         "events",
+        "handed_at",
         "held",
         "info",
+        "isolation",
         "output",
         "policy",
         "started_at",
@@ -50,11 +55,15 @@ class Attempt:
         "weight",
     )
 
-    def __init__(self, held: Held, target: int, policy: Policy, time: RunTime) -> None:
+    def __init__(
+        self, held: Held, target: int, policy: Policy, time: RunTime, isolation: Isolation = "process"
+    ) -> None:
         self.held = held
         self.target = target
         self.policy = policy
         self.time = time
+        self.isolation = isolation
+        self.handed_at = 0.0
         self.weight: float | None = None
         self.stopping: Stopping | None = None
         self.began_at: float | None = None

@@ -1,10 +1,17 @@
-"""The runners of a node: kept at their number, handed work while it is short, replaced when they end."""
+"""The runners of a node: kept at their number, handed work while it is short, replaced when they end.
+
+Runners are born blank. What one is handed first makes it a warm one, which runs tasks one after another; a single one,
+which ends after its first; or a shared one, which runs many at a time. Only so many as the node's size are at work at
+a time, but for the shared; at least one blank one more is kept ready for when one has to be killed.
+"""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 
+from duly.core.action import Isolation
 from duly.core.estimate import HAND_MOST, fits
 from duly.engine.attempt import Attempt, work_of
 from duly.errors import RunnerUnavailable
@@ -19,20 +26,26 @@ MOST_BESIDE = 64
 MOST_BACKOFF = 30.0
 """Seconds between tries to start a runner where the machine refuses one."""
 
+SHARED_MOST = 1_000
+"""Attempts that one shared runner runs at a time, at most."""
+
+SPARES = 1
+"""Blank runners beyond the node's size."""
+
 
 class Member:
     """One runner, and what it has been handed and not answered: by key, in order.
 
-    `overrun`: what it runs is not short, others would wait for it. `held_back`: what it runs is being stopped, others
-    could be hit instead.
+    `kind` is None while it is blank. `overrun`: what it runs is not short, others would wait for it. `held_back`: what
+    it runs is being stopped, others could be hit instead.
     """
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
         self.handed: dict[int, Attempt] = {}
+        self.kind: Isolation | None = None
         self.ready = False
         self.retiring = False
-        self.fresh = True
         self.overrun = False
         self.held_back = False
         self._seconds = 0.0
@@ -46,13 +59,35 @@ class Member:
         """Whether it may be handed anything at all."""
         return self.ready and not (self.retiring or self.overrun or self.held_back)
 
-    def fits(self, seconds: float | None, most: int) -> bool:
-        """Whether one more of this run time may be handed to it."""
-        return fits(len(self.handed), None if self._unknown else self._seconds, seconds, most)
+    @property
+    def shared(self) -> bool:
+        """Whether it runs many at a time."""
+        return self.kind == "shared"
+
+    def fits(self, attempt: Attempt, most: int) -> bool:
+        """Whether this attempt may be handed to it, too."""
+        if self.kind is not None and (self.kind != attempt.isolation or self.kind == "fresh"):
+            return False
+        if attempt.isolation == "shared":
+            return len(self.handed) < SHARED_MOST
+        return fits(len(self.handed), None if self._unknown else self._seconds, attempt.time.seconds, most)
+
+    def runs(self, attempt: Attempt, running: tuple[int, int, int] | None) -> bool:
+        """Whether this attempt is what it says that it runs."""
+        return running is not None and running[:2] == (attempt.held.key, attempt.held.claim)
+
+    def began(self, attempt: Attempt, running: tuple[int, int, int] | None) -> bool:
+        """Whether it has begun this attempt; a shared one begins all at once."""
+        return self.shared or self.runs(attempt, running)
+
+    def since(self, attempt: Attempt, running: tuple[int, int, int] | None) -> float:
+        """When it began this attempt, in seconds."""
+        return attempt.handed_at if self.shared or running is None else running[2] / 1e9
 
     def add(self, attempt: Attempt) -> None:
         """It has been handed this."""
-        self.fresh = False
+        self.kind = attempt.isolation
+        attempt.handed_at = time.monotonic()
         self.handed[attempt.held.key] = attempt
         attempt.weight = attempt.time.seconds
         if attempt.weight is None:
@@ -74,14 +109,23 @@ class Member:
 
 
 class Crew:
-    """All runners of a node. `most` bounds what one may have in hand; one that `waits` for others counts for none."""
+    """All runners of a node. `most` bounds what one may have in hand; `blank` is how many are kept blank at least.
+
+    One that `waits` for others does not count as one at work.
+    """
 
     def __init__(
-        self, pool: Pool, size: int, most: int = HAND_MOST, waits: Callable[[int], bool] = lambda _: False
+        self,
+        pool: Pool,
+        size: int,
+        most: int = HAND_MOST,
+        blank: int = 0,
+        waits: Callable[[int], bool] = lambda _: False,
     ) -> None:
         self._pool = pool
         self._size = size
         self._most = most
+        self._blank = blank
         self._waits = waits
         self._members: dict[int, Member] = {}
         self._backoff = 0.0
@@ -98,8 +142,41 @@ class Crew:
         return self._members.get(number)
 
     def taking(self) -> list[Member]:
-        """Those that may be handed work, the least busy first."""
-        return sorted((member for member in self._members.values() if member.takes), key=_busy)
+        """Those that may be handed what runs one after another: the idle first, of them the warm before the blank."""
+        taking = [member for member in self._members.values() if member.takes and member.kind in (None, "process")]
+        idle = sorted((member for member in taking if not member.handed), key=_is_blank)
+        return idle[: self.room()] + sorted((member for member in taking if member.handed), key=_busy)
+
+    def blank(self) -> list[Member]:
+        """Those that may be handed what is to have a process of its own."""
+        return [member for member in self._members.values() if member.takes and member.kind is None]
+
+    def sharing(self) -> list[Member]:
+        """Those that may be handed what runs many at a time: the busiest first, so that others come to an end."""
+        shared = [member for member in self._members.values() if member.takes and member.shared]
+        return sorted(shared, key=_busy, reverse=True) or self.blank()[:1]
+
+    def sharing_room(self) -> int:
+        """How many more may run among many."""
+        return max((SHARED_MOST - len(member.handed) for member in self.sharing()), default=0)
+
+    def prefetching(self) -> int:
+        """How many runners there are that work ahead can be claimed for."""
+        return len(self.taking()) + sum(member.kind == "fresh" for member in self._members.values() if member.handed)
+
+    def room(self) -> int:
+        """How many more may be at work; a shared one does not count, nor who is about to be replaced or waits."""
+        return max(0, self._size - sum(map(self._at_work, self._members.values())))
+
+    def _at_work(self, member: Member) -> bool:
+        if not member.handed or self._waiting(member):
+            return False
+        return member.kind == "fresh" or (member.kind == "process" and not member.retiring)
+
+    def spare_sharers(self) -> list[Member]:
+        """Idle shared ones beside another that takes."""
+        sharing = [member for member in self.sharing() if member.shared]
+        return [member for member in sharing[1:] if not member.handed]
 
     def move(self, pool: Pool) -> None:
         """From now on runners are another pool's; those of the last one have ended."""
@@ -110,20 +187,24 @@ class Crew:
         if self.retry_at is not None and now < self.retry_at:
             return
         self.retry_at = None
-        while self._active() < self._size and len(self._members) < self._size + MOST_BESIDE:
+        while self._lacks() and len(self._members) < self._size + MOST_BESIDE:
             try:
                 self.spawn()
             except RunnerUnavailable as error:
                 self.refused(str(error), now)
                 return
 
-    def _active(self) -> int:
-        members = self._members.values()
-        return sum(1 for member in members if not (member.retiring or self._waits(member.runner.number)))
+    def _lacks(self) -> bool:
+        counted = [member for member in self._members.values() if not (member.retiring or self._waiting(member))]
+        alone = sum(not member.shared for member in counted)
+        return alone < self._size + SPARES or sum(member.kind is None for member in counted) < self._blank
+
+    def _waiting(self, member: Member) -> bool:
+        return self._waits(member.runner.number)
 
     def surplus(self) -> bool:
-        """Whether there are more runners than are wanted, since handlers have ended their waiting."""
-        return len(self._members) > self._size and self._active() > self._size
+        """Whether there are more warm runners than are wanted, since handlers have ended their waiting."""
+        return sum(member.kind == "process" and not member.retiring for member in self._members.values()) > self._size
 
     def spawn(self) -> Member:
         """Ask for one more runner."""
@@ -131,10 +212,10 @@ class Crew:
         member = self._members[runner.number] = Member(runner)
         return member
 
-    def born(self, runner: Runner) -> None:
+    def ready(self, member: Member) -> None:
         """A runner can be handed work."""
         self._backoff = 0.0
-        self._members[runner.number].ready = True
+        member.ready = True
 
     def refused(self, reason: str, now: float, runner: Runner | None = None) -> None:
         """The machine refused a runner: try again later, and later still."""
@@ -147,13 +228,18 @@ class Crew:
 
     def hand(self, member: Member, attempt: Attempt) -> bool:
         """Hand over an attempt if it fits."""
-        if not member.fits(attempt.time.seconds, self._most) or not member.runner.hand(work_of(attempt)):
+        if not member.fits(attempt, self._most) or not member.runner.hand(work_of(attempt)):
             return False
         member.add(attempt)
+        if attempt.isolation == "fresh":
+            member.retiring = True
+            member.runner.retire()
         return True
 
     def take_back(self, member: Member) -> list[Attempt]:
-        """Take back what a runner has not begun to read."""
+        """Take back what a runner has not begun to read; a shared one begins all at once."""
+        if member.shared:
+            return []
         taken = (member.remove(key, claim) for key, claim in member.runner.take_back())
         return [attempt for attempt in taken if attempt is not None]
 
@@ -161,8 +247,17 @@ class Crew:
         """Use a runner no more; return what it was handed in vain."""
         member.retiring = True
         taken = self.take_back(member)
-        member.runner.retire()
+        if not (member.shared and member.handed):
+            member.runner.retire()
         return taken
+
+    def answered(self, member: Member) -> None:
+        """A runner has answered: a shared one that was to retire can do so when nothing runs in it any more."""
+        if member.shared and not member.handed:
+            if member.retiring:
+                member.runner.retire()
+            for spare in self.spare_sharers():
+                self.retire(spare)
 
     def ended(self, runner: Runner) -> Member | None:
         """A runner is gone."""
@@ -177,3 +272,7 @@ def longer(backoff: float) -> float:
 
 def _busy(member: Member) -> int:
     return len(member.handed)
+
+
+def _is_blank(member: Member) -> bool:
+    return member.kind is None

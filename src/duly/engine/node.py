@@ -20,11 +20,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from duly.core.estimate import HAND_MOST, HAND_SECONDS
+from duly.core.outcome import Interrupted
 from duly.core.task import Held
 from duly.engine.asking import ask
 from duly.engine.attempt import Attempt, began, outcome_of_answer, outcome_of_end, policy_of, said
 from duly.engine.console import Console
-from duly.engine.crew import Crew, Member, longer
+from duly.engine.crew import SHARED_MOST, Crew, Member, longer
 from duly.engine.cycle import Cycle
 from duly.engine.inside import Inside
 from duly.engine.rescue import rescue
@@ -34,7 +35,7 @@ from duly.engine.suspects import Suspects
 from duly.engine.ticker import Ticker
 from duly.engine.waker import Waker
 from duly.engine.window import Window
-from duly.errors import HandlerUnavailable, RunnerUnavailable, StoreBusy, StoreFull
+from duly.errors import ErrorData, HandlerUnavailable, RunnerUnavailable, StoreBusy, StoreFull
 from duly.ports import (
     Bell,
     Born,
@@ -51,7 +52,7 @@ from duly.ports import (
     Told,
     Want,
 )
-from duly.wire.runner import Ask, Done, Said, Setup
+from duly.wire.runner import Ask, Done, Fit, Said, Setup
 
 log = logging.getLogger("duly.node")
 
@@ -60,6 +61,13 @@ LOOK_SECONDS = 0.002
 
 OVERRUN_SECONDS = 2 * HAND_SECONDS
 """A task that runs for so long is not short: what waits behind it is taken back."""
+
+SHARED_LOOK_SECONDS = 0.05
+"""How often a node looks at those that run many at a time; one that ends sooner tells by itself."""
+
+SETUP_SECONDS = 60.0
+TEARDOWN_SECONDS = 10.0
+"""How long what runs around a runner's life may take to begin, and to end."""
 
 RETRY_SECONDS = 0.25
 KEPT_OUTPUT = 64 * 1024
@@ -77,6 +85,8 @@ class Settings(NamedTuple):
     most_bytes: int = 16 * 1024 * 1024
     hand_most: int = HAND_MOST
     label: str = ""
+    recycle_tasks: int = 10_000
+    recycle_growth: int = 256 * 1024 * 1024
 
 
 class GivenUp(Exception):
@@ -108,15 +118,17 @@ class Node:
         self._epoll = select.epoll()
         self._ticker: Ticker[str | Member] = Ticker()
         self._window = Window()
+        self._shared = Window()
         self._inside = Inside(thread, self._tell, roster.actions, settings.most_bytes)
-        self._crew = Crew(self._pool, settings.concurrency, settings.hand_most, self._inside.waits)
+        blank = settings.concurrency if "fresh" in roster.isolations() else 0
+        self._crew = Crew(self._pool, settings.concurrency, settings.hand_most, blank, self._inside.waits)
         self._suspects = Suspects(self._crew)
         self._number = 0
         self._cycle = Cycle(0, self._store_now, self._let_go)
         self._offset = time.time_ns() // 1000 - time.monotonic_ns() // 1000
         self._turns = 0
         self._look = True
-        self._more = False
+        self._more = {False: False, True: False}  # of what runs one at a time, and many at a time
         self._handed = 0
         self._handed_at_poll = 0
         self._draining: float | None = None
@@ -143,6 +155,7 @@ class Node:
             while not self._over():
                 self._turn()
             ask(self._thread, _call(lambda store: store.leave(self._number)))
+            self._let_runners_end()
         except BaseException:
             self._pool.close()
             self._thread.post(lambda store: store.abandon(self._number), _ignore)
@@ -171,7 +184,17 @@ class Node:
 
     def _start_pool(self, *, preload: bool) -> None:
         self._epoll.register(self._pool, select.EPOLLIN)
-        self._pool.start(Setup(targets=self._roster.targets, preload=preload, most_bytes=self._settings.most_bytes))
+        settings = self._settings
+        self._pool.start(
+            Setup(
+                targets=self._roster.targets,
+                preload=preload,
+                most_bytes=settings.most_bytes,
+                around=self._roster.around,
+                recycle_tasks=settings.recycle_tasks,
+                recycle_growth=settings.recycle_growth,
+            )
+        )
 
     def _restart_pool(self, *, preload: bool) -> None:
         """Import anew in another process, or later where the machine refuses one."""
@@ -191,7 +214,9 @@ class Node:
         self._backoff = longer(self._backoff)
 
     def _over(self) -> bool:
-        if self._draining is None or self._cycle.under_way or self._cycle.anything() or len(self._window):
+        if self._draining is None or self._cycle.under_way or self._cycle.anything():
+            return False
+        if len(self._window) or len(self._shared):
             return False
         return not any(member.handed for member in self._crew) and not self._rescuing
 
@@ -245,27 +270,36 @@ class Node:
         """Begin the next exchange, if none is under way and there is something to say or to look for."""
         if self._cycle.under_way:
             return
-        room = self._room()
-        looks = self._prepared and (self._look or (self._more and room))
+        rooms = self._rooms()
+        looks = self._prepared and (self._look or any(self._more[shared] and rooms[shared] for shared in rooms))
         if not (looks or self._cycle.anything()):
             return
-        self._look, self._more = not self._prepared, not room  # what is not asked for may be there when there is room
-        self._send(self._cycle.request(self._wants(room)))
+        self._look = not self._prepared
+        for shared, room in rooms.items():
+            self._more[shared] = not room  # what is not asked for may be there when there is room
+        self._send(self._cycle.request(self._wants(rooms)))
 
-    def _room(self) -> int:
+    def _rooms(self) -> dict[bool, int]:
+        """How many more to claim of what runs one at a time, and of what runs many at a time."""
         if self._draining is not None or self._suspects.alone:
-            return 0
-        taking = self._crew.taking()
-        return self._window.room(len(taking), sum(1 for member in taking if not member.handed))
+            return {False: 0, True: 0}
+        idle = sum(1 for member in self._crew.taking() if not member.handed)
+        return {
+            False: self._window.room(self._crew.prefetching(), idle),
+            True: max(0, self._crew.sharing_room() - len(self._shared)) if self._roster.lanes(shared=True) else 0,
+        }
 
-    def _wants(self, room: int) -> list[Want]:
+    def _wants(self, rooms: dict[bool, int]) -> list[Want]:
         if self._draining is not None or self._suspects.alone or not self._prepared:
             return []
         self._turns += 1
         idle = not len(self._window) and any(not member.handed for member in self._crew.taking())
         beyond = self._settings.concurrency if len(self._window) else 0
-        wants = [Want(self._roster.lanes, room, beyond, self._window.worst())]
-        suspect = Want(self._roster.lanes, 1, suspect=True)
+        alone, shared = self._roster.lanes(shared=False), self._roster.lanes(shared=True)
+        wants = [Want(alone, rooms[False], beyond, self._window.worst())] if alone else []
+        if rooms[True]:
+            wants.append(Want(shared, rooms[True]))
+        suspect = Want(alone + shared, 1, suspect=True)
         if self._turns % (SUSPECT_TURN if idle else BUSY_SUSPECT_TURN) == 0:
             return [suspect, *wants]
         return [*wants, suspect] if idle else wants
@@ -297,8 +331,7 @@ class Node:
         if self._suspects.until is not None:
             self._ticker.set("suspect", self._suspects.until)
         for held in reply.claims:
-            self._take(held)
-        self._more = self._more or bool(reply.claims)
+            self._more[self._take(held)] = True
         for asked in reply.asked:
             self._cancel(asked.key, asked.claim, asked.verdict, now)
         if reply.next is not None:
@@ -318,19 +351,30 @@ class Node:
 
         self._tell(take)
 
-    def _take(self, held: Held) -> None:
-        """A claim: from now on it is this node's."""
+    def _take(self, held: Held) -> bool:
+        """A claim: from now on it is this node's; whether it is of those that run many at a time."""
         place = self._roster.place(held.lane)
         policy = policy_of(self._roster.policy(held.lane), held.options)
-        attempt = Attempt(held, place, policy, self._window.time_of(held.lane))
+        isolation = self._roster.actions[place].isolation
+        if held.suspect and isolation == "process":
+            isolation = "fresh"
+        attempt = Attempt(held, place, policy, self._window.time_of(held.lane), isolation)
         if self._draining is not None or not self._roster.usable(place):
             self._cycle.hand_back(attempt)
         elif held.suspect:
             self._suspects.take(attempt)
-            for waiting in self._window.take_all():  # others may be free to begin them
+            for waiting in self._take_waiting():  # others may be free to begin them
                 self._cycle.hand_back(waiting)
         else:
-            self._window.put(attempt)
+            self._waiting(attempt).put(attempt)
+        return isolation == "shared"
+
+    def _waiting(self, attempt: Attempt) -> Window:
+        """Where attempts of its kind wait."""
+        return self._shared if attempt.isolation == "shared" else self._window
+
+    def _take_waiting(self) -> list[Attempt]:
+        return [*self._window.take_all(), *self._shared.take_all()]
 
     def _let_go(self, attempt: Attempt) -> None:
         """An attempt is another's by now: what still runs here of it is in vain."""
@@ -385,7 +429,7 @@ class Node:
             case Printed(runner, data, task, last):
                 self._printed(runner.number, task, data, last=last)
             case Born(runner):
-                self._crew.born(runner)
+                self._born(runner)
             case Ended():
                 self._ended(event)
             case NotBorn(runner, reason):
@@ -405,7 +449,7 @@ class Node:
             log.error("%s cannot be served: %s", self._roster.title(problem.target), _told_error(problem.error))
             self._roster.lose(problem.target)
         if problems:
-            for attempt in self._window.take_all():
+            for attempt in self._take_waiting():
                 self._return(attempt)
         if unshared:
             log.warning("importing %s: each runner imports it by itself, which is slower", " and ".join(unshared))
@@ -414,6 +458,28 @@ class Node:
         self._prepared, self._backoff = True, 0.0
         self._fill(time.monotonic())
         self.ready.set()
+
+    def _born(self, runner: Runner) -> None:
+        member = self._crew.member(runner.number)
+        if member is None:
+            return
+        if self._roster.around:
+            self._ticker.set(member, time.monotonic() + SETUP_SECONDS)
+        else:
+            self._crew.ready(member)
+
+    def _fit(self, member: Member, error: ErrorData | None) -> None:
+        """What runs around its life has begun, or failed."""
+        if error is None:
+            self._ticker.clear(member)
+            self._crew.ready(member)
+            return
+        self._unfit(member, _told_error(error))
+
+    def _unfit(self, member: Member, reason: str) -> None:
+        member.retiring = True
+        self._crew.refused(f"runner_setup: {reason}", time.monotonic())
+        self._fill(time.monotonic())
 
     def _fill(self, now: float) -> None:
         if self._draining is None and self._prepared:
@@ -429,6 +495,9 @@ class Node:
         done = False
         for message in event.messages:
             if not isinstance(message, Done):
+                if isinstance(message, Fit):
+                    self._fit(member, message.error)
+                    continue
                 attempt = member.handed.get(message.key)
                 if attempt is not None and attempt.held.claim == message.claim:
                     self._heard(member, attempt, message, now)
@@ -440,12 +509,16 @@ class Node:
             attempt = member.remove(message.key, message.claim)
             if attempt is not None:
                 self._answer(attempt, message, now)
-            if message.retire or (attempt is not None and _timed_out(attempt)):
+            if message.retire or (attempt is not None and not member.shared and _timed_out(attempt)):
                 self._retire(member)
         if done:
-            member.overrun = member.held_back = False
-            if not member.handed and self._crew.surplus():
+            member.overrun = False
+            member.held_back = member.held_back and member.shared and any(map(_is_asked, member.handed.values()))
+            self._crew.answered(member)
+            if member.kind == "process" and not member.handed and self._crew.surplus():
                 self._retire(member)
+            if member.retiring and not member.handed:
+                self._ticker.set(member, time.monotonic() + TEARDOWN_SECONDS)
             self._refill(member)
 
     def _heard(self, member: Member, attempt: Attempt, message: Said | Ask, now: int) -> None:
@@ -463,13 +536,13 @@ class Node:
     def _asked(self, member: Member, ask: Ask) -> None:
         """A handler asks; where it waits for another task, that may be what was handed over behind it."""
         self._inside.hear(member.runner, ask)
-        if self._inside.waits(member.runner.number):
+        if self._inside.waits(member.runner.number) and not member.shared:
             member.overrun = True
             self._take_back(member)
             self._fill(time.monotonic())
 
     def _answer(self, attempt: Attempt, done: Done, now: int) -> None:
-        self._window.observe(attempt, done.nanoseconds / 1e9)
+        self._waiting(attempt).observe(attempt, done.nanoseconds / 1e9)
         if attempt.began_at is None:
             attempt.started_at = now - done.nanoseconds // 1000
             attempt.events.insert(0, ("start", attempt.started_at, None))
@@ -500,13 +573,16 @@ class Node:
         member = self._crew.ended(event.runner)
         self._ticker.clear(member) if member is not None else None
         if member is not None:
-            for key, attempt in list(member.handed.items()):
-                if running is not None and running[:2] == (key, attempt.held.claim):
-                    self._notice(attempt, running[2] / 1e9)
-                    self._cycle.finish(attempt, outcome_of_end(attempt, event.signal, event.exit_code))
-                    self._suspects.ended(attempt)
-                else:
+            killed = any(map(_is_asked, member.handed.values()))
+            for attempt in list(member.handed.values()):
+                if not member.began(attempt, running):
                     self._return(attempt)
+                    continue
+                self._notice(attempt, member.since(attempt, running))
+                charged = _is_asked(attempt) if killed and member.shared else member.runs(attempt, running)
+                ended = outcome_of_end(attempt, event.signal, event.exit_code)
+                self._cycle.finish(attempt, ended if charged else Interrupted("the runner that it shared ended"))
+                self._suspects.ended(attempt)
         self._fill(time.monotonic())
 
     def _lost(self) -> None:
@@ -518,9 +594,9 @@ class Node:
             running = member.runner.running()
             self._print_rest(member.runner)
             self._ticker.clear(member)
-            for key, attempt in member.handed.items():
-                if running is not None and running[:2] == (key, attempt.held.claim):
-                    self._notice(attempt, running[2] / 1e9)
+            for attempt in member.handed.values():
+                if member.began(attempt, running):
+                    self._notice(attempt, member.since(attempt, running))
                     self._cycle.lose(attempt)
                     self._suspects.ended(attempt)
                 else:
@@ -541,34 +617,48 @@ class Node:
         if held.verdict is not None or held.suspect or not begun_here:
             self._cycle.hand_back(attempt)
         else:
-            self._window.put(attempt)
+            self._waiting(attempt).put(attempt)
 
     # handing over
     def _dispatch(self, now: float) -> None:
         if self._suspects.alone:
             self._prepare_suspect(now)
             return
-        if len(self._window):
-            taking = self._crew.taking()
-            share = -(-len(self._window) // len(taking)) if taking else 0
-            for member in taking:
-                self._hand(member, share)
+        while len(self._shared) and any(
+            self._hand(self._shared, member, SHARED_MOST) for member in self._crew.sharing()
+        ):
+            pass
+        while len(self._window) and self._hand_round():
+            pass
+
+    def _hand_round(self) -> bool:
+        """Hand over the first that waits, and what fits with it; whether anything was."""
+        if self._window.first().isolation == "fresh":
+            return bool(self._crew.room()) and any(self._hand(self._window, one, 1) for one in self._crew.blank()[:1])
+        taking = self._crew.taking()
+        share = -(-len(self._window) // len(taking)) if taking else 0
+        return sum(self._hand(self._window, member, share) for member in taking) > 0  # each has its share
 
     def _refill(self, member: Member) -> None:
-        if len(self._window) and not self._suspects.alone:
-            self._hand(member, HAND_MOST)
-
-    def _hand(self, member: Member, most: int) -> None:
-        """Hand over the most urgent first, while they fit."""
-        if not member.takes:
+        if self._suspects.alone:
             return
-        was_idle = not member.handed
-        while most > 0 and len(self._window) and self._crew.hand(member, self._window.first()):
-            self._window.pop()
-            self._handed += 1
-            most -= 1
-        if was_idle and member.handed:
+        if member.kind == "process" and len(self._window):
+            self._hand(self._window, member, HAND_MOST)
+        elif len(self._window) or len(self._shared):
+            self._dispatch(time.monotonic())
+
+    def _hand(self, window: Window, member: Member, most: int) -> bool:
+        """Hand over the most urgent first, while they fit; whether any did."""
+        if not member.takes:
+            return False
+        was_idle, handed = not member.handed, 0
+        while handed < most and len(window) and self._crew.hand(member, window.first()):
+            window.pop()
+            handed += 1
+        self._handed += handed
+        if was_idle and handed:
             self._ticker.soonest(member, time.monotonic() + LOOK_SECONDS)
+        return handed > 0
 
     def _make_way(self, claims: list[Held]) -> None:
         """What waits inside runners goes back into the window if something of a higher band came."""
@@ -576,6 +666,8 @@ class Node:
             return
         band = min(held.band for held in claims)
         for member in self._crew:
+            if member.shared:
+                continue
             if len(member.handed) > 1 and any(attempt.held.band > band for attempt in member.handed.values()):
                 self._take_back(member)
 
@@ -586,7 +678,20 @@ class Node:
     def _retire(self, member: Member) -> None:
         for attempt in self._crew.retire(member):
             self._return(attempt)
+        self._ticker.soonest(member, time.monotonic() + TEARDOWN_SECONDS)
         self._fill(time.monotonic())
+
+    def _let_runners_end(self) -> None:
+        """Give what runs around a runner's life the time to end, too."""
+        if not self._roster.around:
+            return
+        until = time.monotonic() + TEARDOWN_SECONDS
+        for member in self._crew:
+            self._crew.retire(member)
+        while len(self._crew) and time.monotonic() < until:
+            self._epoll.poll(until - time.monotonic())
+            for event in self._pool.events():
+                self._hear(event)
 
     def _prepare_suspect(self, now: float) -> None:
         for member in self._crew:
@@ -603,6 +708,12 @@ class Node:
     # looking
     def _look_at(self, member: Member, now: float) -> None:
         """See what a runner runs, note that it began, and stop it if its time or memory is over."""
+        if member.shared and member.handed:
+            self._look_at_shared(member, now)
+            return
+        if not member.handed and (member.retiring or not member.ready):
+            self._end_late(member)
+            return
         running = member.runner.running()
         attempt = member.handed.get(running[0]) if running is not None else None
         if running is None or attempt is None or attempt.held.claim != running[1]:
@@ -632,6 +743,32 @@ class Node:
             again = min(again, since + OVERRUN_SECONDS)
         self._ticker.set(member, again)
 
+    def _look_at_shared(self, member: Member, now: float) -> None:
+        """See which of many have begun for long enough to be told, and whose time is over."""
+        again = now + SHARED_LOOK_SECONDS
+        for attempt in list(member.handed.values()):
+            if now - attempt.handed_at < SHARED_LOOK_SECONDS and attempt.stopping is None:
+                continue
+            self._notice(attempt, attempt.handed_at)
+            rung, soonest = attempt.stop().look(now)
+            again = min(again, soonest)
+            if rung is None or rung == "terminate":  # which would end all the others before their time
+                continue
+            held = attempt.held
+            member.held_back = True  # others go to another one, until it has answered
+            if rung == "ask":
+                member.runner.stop_one(held.key, held.claim, attempt.stop().reason or "")
+            member.runner.climb(rung, held.key, held.claim, attempt.stop().reason or "")
+        self._ticker.set(member, again)
+
+    def _end_late(self, member: Member) -> None:
+        """What runs around its life has had its time, to begin or to end."""
+        if member.retiring:
+            log.warning("%s does not end by itself and is killed", member.runner)
+        else:
+            self._unfit(member, f"it had not begun after {SETUP_SECONDS:g} s")
+        member.runner.climb("kill", 0, 0, "")
+
     def _notice(self, attempt: Attempt, since: float) -> None:
         if attempt.began_at is None:
             began(attempt, since, self._offset + round(since * 1e6))
@@ -640,8 +777,8 @@ class Node:
     def _notice_running(self, member: Member, attempt: Attempt) -> None:
         """An attempt that tells something has begun, also if nobody has looked yet."""
         running = member.runner.running()
-        if running is not None and running[0] == attempt.held.key:
-            self._notice(attempt, running[2] / 1e9)
+        if member.began(attempt, running):
+            self._notice(attempt, member.since(attempt, running))
 
     def _stop_alone(self, member: Member, attempt: Attempt) -> None:
         """What is to be stopped must have nobody behind it that could be hit instead."""
@@ -653,7 +790,7 @@ class Node:
     # stopping
     def _cancel(self, key: int, claim: int, verdict: int, now: float) -> None:
         """A task that this node holds is to end otherwise."""
-        attempt = self._window.remove(key) or self._suspects.give_up(key)
+        attempt = self._window.remove(key) or self._shared.remove(key) or self._suspects.give_up(key)
         if attempt is not None:
             attempt.held = msgspec.structs.replace(attempt.held, verdict=verdict)
             self._cycle.hand_back(attempt)
@@ -682,13 +819,17 @@ class Node:
         log.info("told to stop: %d running, given %g s to end", running, seconds)
         self._draining = now + seconds
         self._ticker.soonest("drain", self._draining)
-        for attempt in self._window.take_all():
+        for attempt in self._take_waiting():
             self._cycle.hand_back(attempt)
         suspect = self._suspects.give_up()
         if suspect is not None:
             self._cycle.hand_back(suspect)
         for member in self._crew:
             self._take_back(member)
+
+
+def _is_asked(attempt: Attempt) -> bool:
+    return attempt.stopping is not None and attempt.stopping.reason is not None
 
 
 def _timed_out(attempt: Attempt) -> bool:

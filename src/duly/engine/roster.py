@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from duly.core.action import ActionSpec, Policy
+from duly.core.action import ActionSpec, Isolation, Policy
 from duly.ports import Lane
 from duly.wire.runner import Target
 
 
 class Roster:
-    """Declared actions with their targets, and the queues to serve (None: all)."""
+    """Declared actions with their targets, the queues to serve (None: all), and what runs around a runner's life."""
 
-    def __init__(self, actions: Sequence[tuple[ActionSpec, Target]], queues: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        actions: Sequence[tuple[ActionSpec, Target]],
+        queues: Sequence[str] | None = None,
+        around: Sequence[Target] = (),
+    ) -> None:
         self.actions = [action for action, _ in actions]
-        self.targets = [target for _, target in actions]
+        self.targets = [*(target for _, target in actions), *around]
+        self.around = list(range(len(actions), len(self.targets)))
         self._queues = None if queues is None else frozenset(queues)
         self._places = {(action.name, action.version): place for place, action in enumerate(self.actions)}
         self._unusable: set[int] = set()
@@ -45,10 +51,17 @@ class Roster:
         """Whether a target can be used."""
         return place not in self._unusable
 
-    @property
-    def lanes(self) -> list[int]:
-        """The lanes to claim from."""
-        return [lane for lane, place in self._lanes.items() if self.usable(place)]
+    def lanes(self, *, shared: bool) -> list[int]:
+        """The lanes to claim from, of actions whose attempts run many at a time, or of the others."""
+        return [lane for lane, place in self._lanes.items() if self.usable(place) and self.shared(place) == shared]
+
+    def shared(self, place: int) -> bool:
+        """Whether the attempts of an action run many at a time in one runner."""
+        return self.actions[place].isolation == "shared"
+
+    def isolations(self) -> set[Isolation]:
+        """The kinds of isolation that its actions have."""
+        return {action.isolation for action in self.actions}
 
     def place(self, lane: int) -> int:
         """Which action a lane is of."""
@@ -61,5 +74,7 @@ class Roster:
 
     def title(self, place: int) -> str:
         """What people call an action."""
+        if place in self.around:
+            return "what is to run around a runner's life"
         action = self.actions[place]
         return action.name if action.version == 1 else f"{action.name} v{action.version}"

@@ -37,20 +37,11 @@ class Suspects:
         """The suspect, once, when a fresh runner waits for it: its start is to be committed now."""
         if self._attempt is None or self._noting:
             return None
-        self._member = self._fresh()
+        self._member = next(iter(self._crew.blank()), None)
         if self._member is None:
             return None
         self._noting = True
         return self._attempt
-
-    def _fresh(self) -> Member | None:
-        idle = [member for member in self._crew.taking() if not member.handed]
-        for member in idle:
-            if member.fresh:
-                return member
-        if idle and all(member.ready for member in self._crew):
-            self._crew.retire(idle[0])
-        return None
 
     def noted(self, now: float) -> Member | None:
         """Its start is committed: hand it over, and return to whom."""

@@ -13,21 +13,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
-from duly.core import jsonvalue, units
-from duly.core.outcome import Failure, Snooze, Success
-from duly.core.signature import Signature
-from duly.errors import ErrorData, InvalidInput, PayloadInvalid, TargetNotFound, TaskStopped
+from duly.errors import PayloadInvalid, TaskStopped
 from duly.runner import failures, output
 from duly.runner.channel import Channel
 from duly.runner.context import CURRENT, HERE, Task
+from duly.runner.handler import Answer, Handler, failed, found, judged
 from duly.runner.linux import own_memory
 from duly.runner.stopper import Stopper
-from duly.runner.targets import resolve
-from duly.wire.runner import Done, Kind, Mark, Said, Setup, Target, Work, decode_work, encode
+from duly.runner.updates import by_timer
+from duly.runner.wear import Wear
+from duly.wire.runner import Done, Fit, Mark, Said, Setup, Work, decode_to_runner, encode
 
 if TYPE_CHECKING:
     import asyncio
@@ -40,39 +38,6 @@ BRIEFLY = 50_000
 """Nanoseconds in which nobody can start a process."""
 
 
-class Answer(NamedTuple):
-    """What an attempt came to, in the words of `Done`."""
-
-    kind: Kind
-    value: str | None = None
-    error: ErrorData | None = None
-    retry: bool = True
-    until: int | None = None
-    peak: int | None = None
-
-
-_NOTHING = Answer("success", "null")
-
-
-class Handler:
-    """A target ready to be called: an action's handler with its arguments, or `perform`'s with its one value."""
-
-    def __init__(self, target: Target) -> None:
-        self.target = target
-        self._function = resolve(target)
-        self._signature = Signature(self._function, Task) if target.name else None
-
-    def call(self, task: Task, payload: str) -> Any:
-        """Call it; for an `async def`, return the coroutine."""
-        signature = self._signature
-        if signature is None:
-            return self._function(jsonvalue.load(payload))
-        args, kwargs = signature.decode(payload)
-        if signature.takes_context:
-            return self._function(task, *args, **kwargs)
-        return self._function(*args, **kwargs)
-
-
 class Child:
     """The loop of one runner, and what it needs; `handlers` are those that its zygote has resolved already."""
 
@@ -82,6 +47,7 @@ class Child:
         self._channel = channel
         self._mark = mark
         self._stopper = Stopper(mark)
+        self._wear = Wear(setup.recycle_tasks, setup.recycle_growth)
         self._writer: output.Writer | None = None
         self._uncaught: BaseException | None = None
         self._threads = 1
@@ -91,24 +57,57 @@ class Child:
     def run(self, writer: output.Writer | None) -> None:
         """Run attempts until the supervisor closes the channel."""
         self._writer = writer
+        with ExitStack() as around:
+            if self._setup.around and not self._set_up(around):
+                return
+            self._serve()
+
+    def _set_up(self, around: ExitStack) -> bool:
+        """Enter what the user has declared to be around a runner's life, and tell whether that went well."""
+        try:
+            for index in self._setup.around:
+                generator = found(self._setup.targets[index])
+                if isinstance(generator, Answer):
+                    self._channel.send(encode(Fit(generator.error)))
+                    return False
+                around.enter_context(contextmanager(generator.call)((), {}))
+        except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
+            self._channel.send(encode(Fit(failures.describe(error))))
+            return False
+        self._channel.send(encode(Fit()))
+        return True
+
+    def _serve(self) -> None:
         self._stopper.install()
         threading.excepthook = self._on_thread_exception
         sys.meta_path.insert(0, _LoopsImported(self._watch_loops))
         self._threads = threading.active_count()
         while data := self._channel.receive():
-            work = decode_work(data)
+            work = decode_to_runner(data)
+            if not isinstance(work, Work):
+                continue  # it was meant for one that runs many at a time
+            if self._setup.targets[work.target].shared:
+                self._share(work)
+                return
             done = self._attempt(work)
             self._channel.send(encode(done))
             self._mark.end()
 
+    def _share(self, first: Work) -> None:
+        """From now on run attempts of this kind alone, many at a time."""
+        from duly.runner.shared import Shared  # noqa: PLC0415 - asyncio takes 20 ms that other runners need not spend
+
+        self._watch_loops()
+        Shared(self._found, self._channel, self._mark, self._writer, self._wear, self._setup.most_bytes).run(first)
+
     def _attempt(self, work: Work) -> Done:
         since = time.monotonic_ns()
         self._mark.begin(work.key, work.claim, since)
-        handler = self._handlers.get(work.target)
-        if handler is None:
-            handler, answer = self._import(work.target)
-        if handler is not None:
-            answer = self._run(handler, Task(work, handler.target, self._mark, self._say), work)
+        handler = self._found(work.target)
+        if isinstance(handler, Answer):
+            answer = handler
+        else:
+            answer = self._run(handler, Task(work, handler.target, since, self._mark.asked, self._say, by_timer), work)
         if os.getpid() != self._pid:
             raise SystemExit  # a fork that came back from the user's code: the answer is the parent's
         nanoseconds = time.monotonic_ns() - since
@@ -117,24 +116,21 @@ class Child:
             self._writer.end_task(work.key, work.claim, briefly=briefly)
         else:
             output.flush()
-        retire = answer.kind == "stopped" or self._leftovers(briefly=briefly)
+        retire = answer.kind == "stopped" or self._wear.worn(nanoseconds) or self._leftovers(briefly=briefly)
         return Done(work.key, work.claim, nanoseconds, *answer, retire)
 
     def _say(self, said: Said) -> None:
         self._channel.send(encode(said))
 
-    def _import(self, index: int) -> tuple[Handler | None, Answer]:
-        """Import a handler only now; without one, the answer says why there is none."""
-        try:
-            handler = self._handlers[index] = Handler(self._setup.targets[index])
-        except TargetNotFound as error:
-            return None, Answer("missing", error=ErrorData(type="TargetNotFound", message=str(error)))
-        except SystemExit:
-            raise
-        except BaseException as error:  # noqa: BLE001 - an import runs user code, which may raise anything
-            return None, Answer("raised", error=failures.describe(error))
+    def _found(self, index: int) -> Handler | Answer:
+        known = self._handlers.get(index)
+        if known is not None:
+            return known
+        handler = found(self._setup.targets[index])
         self._threads = threading.active_count()  # what the import started is nothing that a task left behind
-        return handler, Answer("success")
+        if isinstance(handler, Handler):
+            self._handlers[index] = handler
+        return handler
 
     def _run(self, handler: Handler, task: Task, work: Work) -> Answer:
         token = CURRENT.set(task)
@@ -153,29 +149,27 @@ class Child:
     def _called(self, handler: Handler, task: Task, work: Work) -> Answer:
         """Call the user's code and turn whatever it does into an answer."""
         try:
+            args, kwargs = handler.arguments(task, work.payload)
+        except PayloadInvalid as error:
+            return Answer("invalid", error=failures.describe(error))
+        try:
             try:
                 self._watch_loops()
                 self._stopper.arm(work.key, work.claim)
                 task.check()
-                value = handler.call(task, work.payload)
+                value = handler.call(args, kwargs)
                 if inspect.iscoroutine(value):
                     value = self._awaited(value)
                 self._join_threads()
             finally:
                 self._stopper.disarm()
-        except MemoryError as error:
-            return Answer("memory", error=failures.describe(error), peak=_peak())
-        except PayloadInvalid as error:
-            return Answer("invalid", error=failures.describe(error))
         except SystemExit:
             raise
         except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
-            if task.stop_reason is not None and _means_stopped(error):
-                return Answer("stopped")
-            return Answer("raised", error=failures.describe(error))
+            return failed(error, asked=task.stop_reason is not None)
         if self._uncaught is not None:
             return Answer("raised", error=failures.describe(self._uncaught))
-        return self._judged(value)
+        return judged(value, self._setup.most_bytes, performing=self._setup.perform)
 
     def _awaited(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine to its end in an event loop of its own."""
@@ -203,32 +197,6 @@ class Child:
         while threads := [thread for thread in threading.enumerate() if not thread.daemon and thread is not main]:
             for thread in threads:
                 thread.join()
-
-    def _judged(self, value: Any) -> Answer:
-        """Turn what a handler returned into an answer; a bare bool is the outcome for `perform` only."""
-        if value is None:
-            return _NOTHING
-        performing = self._setup.perform
-        most = self._setup.most_bytes
-        try:
-            if isinstance(value, Failure):
-                return Answer("failure", jsonvalue.dump(value.value, most).decode(), retry=value.retry)
-            if isinstance(value, Snooze) and performing:
-                return Answer("invalid", error=ErrorData(type="Snooze", message="only an action's task can come back"))
-            if isinstance(value, Snooze):
-                return Answer("snooze", until=units.moment(value.until, datetime.now(UTC), "snooze"))
-            if performing and value is False:
-                return Answer("failure", "null")
-            if performing and value is True:
-                return Answer("success", "null")
-            result = value.value if isinstance(value, Success) else value
-            return Answer("success", jsonvalue.dump(result, most).decode())
-        except InvalidInput as error:
-            return Answer("invalid", error=ErrorData(type=type(error).__name__, message=f"the result: {error}"))
-        except MemoryError as error:
-            return Answer("memory", error=failures.describe(error), peak=_peak())
-        except Exception as error:  # noqa: BLE001 - what is encoded may be made by the user's classes
-            return Answer("invalid", error=failures.describe(error))
 
     def _leftovers(self, *, briefly: bool) -> bool:
         """Whether the task left a process or thread behind."""
@@ -293,11 +261,6 @@ class _MemoryLimit:
             resource.setrlimit(resource.RLIMIT_DATA, (self._soft, self._hard))
 
 
-def _means_stopped(error: BaseException) -> bool:
-    """Whether this is how code ends that was asked to; the name tells, for asyncio may not be imported."""
-    return isinstance(error, TaskStopped) or type(error).__name__ == "CancelledError"
-
-
 def _reserved() -> int:
     """The bytes of private writable memory this process has asked for, as RLIMIT_DATA counts them."""
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
@@ -305,10 +268,6 @@ def _reserved() -> int:
             if line.startswith("VmData:"):
                 return int(line.split()[1]) * 1024
     return 0
-
-
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def serve(child: Callable[[], None]) -> int:

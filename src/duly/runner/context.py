@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextvars import ContextVar
@@ -14,14 +13,11 @@ from duly.core import jsonvalue
 from duly.core.passport import Options, Passport
 from duly.errors import NotAvailable, PayloadInvalid, TaskStopped
 from duly.runner.line import Line
-from duly.wire.runner import Mark, Said, Target, Work
+from duly.runner.updates import MOST_UPDATE, Later, Updates
+from duly.wire.runner import Said, Target, Work
 
 T = TypeVar("T")
 
-UPDATE_SECONDS = 0.1
-"""The shortest time between two updates that are sent; of those in between only the last is."""
-
-MOST_UPDATE = 64 * 1024
 _LATER = {
     "submit": "submitting inside a handler",
     "submit_many": "submitting inside a handler",
@@ -76,14 +72,29 @@ class Task:
     A handler gets it as its first parameter if that is annotated `duly.Task`, or by `duly.current()`.
     """
 
-    def __init__(self, work: Work, target: Target, mark: Mark, say: Callable[[Said], None]) -> None:
+    def __init__(
+        self,
+        work: Work,
+        target: Target,
+        began: int,
+        asked: Callable[[int, int], str],
+        say: Callable[[Said], None],
+        later: Later,
+    ) -> None:
         self._work = work
         self._target = target
-        self._mark = mark
+        self._began = began
+        self._asked = asked
         self._say = say
-        self._told: _Updates | None = None
+        self._later = later
+        self._told: Updates | None = None
         self._info: dict[str, Any] | None = None
         self._over = False
+
+    @property
+    def _fence(self) -> tuple[int, int]:
+        """The key and the claim of its attempt."""
+        return self._work.key, self._work.claim
 
     def __repr__(self) -> str:
         return f"<duly.Task {self.action} {self.id} attempt {self.attempt}>"
@@ -136,16 +147,14 @@ class Task:
     @property
     def time_left(self) -> float | None:
         """Seconds until the attempt's time limit, or None without one."""
-        running, limit = self._mark.running(), self._work.limit
-        if limit is None or running is None:
-            return None
-        return max(0.0, running[2] / 1e9 + limit - time.monotonic())
+        limit = self._work.limit
+        return None if limit is None else max(0.0, self._began / 1e9 + limit - time.monotonic())
 
     # stopping
     @property
     def stop_reason(self) -> str | None:
         """Why this attempt is asked to stop (`cancel`, `timeout` or `drain`), or None if it is not."""
-        return self._mark.asked(self._work.key, self._work.claim) or None
+        return self._asked(self._work.key, self._work.claim) or None
 
     @property
     def cancel_requested(self) -> bool:
@@ -160,9 +169,9 @@ class Task:
 
     # telling
     @property
-    def _updates(self) -> _Updates:
+    def _updates(self) -> Updates:
         if self._told is None:
-            self._told = _Updates(self._work, self._say)
+            self._told = Updates(self._work, self._say, self._later)
         return self._told
 
     def update(self, data: Any = None, *, fraction: float | None = None, message: str | None = None) -> None:
@@ -225,51 +234,3 @@ class Task:
         self._over = True
         if self._told is not None:
             self._told.end()
-
-
-class _Updates:
-    """Sends at most one update each `UPDATE_SECONDS`, and always the last."""
-
-    def __init__(self, work: Work, say: Callable[[Said], None]) -> None:
-        self.latest: dict[str, Any] = {}
-        self._key, self._claim = work.key, work.claim
-        self._say = say
-        self._lock = threading.Lock()
-        self._next = 0.0
-        self._held: str | None = None
-        self._sender: threading.Thread | None = None
-        self._over = threading.Event()
-
-    def is_time(self) -> bool:
-        """Whether an update told now would be sent at once."""
-        return time.monotonic() >= self._next
-
-    def tell(self, told: dict[str, Any]) -> None:
-        body = jsonvalue.dump_given(told, MOST_UPDATE).decode()
-        self.latest = told
-        with self._lock:
-            if self.is_time():
-                self._send(body)
-                return
-            self._held = body
-            if self._sender is None:
-                self._sender = threading.Thread(target=self._send_held, name="duly-updates", daemon=True)
-                self._sender.start()
-
-    def end(self) -> None:
-        self._over.set()
-        if self._sender is not None:
-            self._sender.join()
-        if self._held is not None:
-            self._send(self._held)
-
-    def _send(self, body: str) -> None:
-        self._held = None
-        self._next = time.monotonic() + UPDATE_SECONDS
-        self._say(Said(self._key, self._claim, "update", body))
-
-    def _send_held(self) -> None:
-        while not self._over.wait(UPDATE_SECONDS):
-            with self._lock:
-                if self._held is not None and self.is_time():
-                    self._send(self._held)

@@ -35,11 +35,16 @@ def new_secret() -> bytes:
 
 
 class _Watched(io.FileIO):
-    """A descriptor that remembers whether anything was written through it."""
+    """A descriptor that remembers whether anything was written through it, or has each line written for its task."""
 
     written = False
+    put: Callable[[bytes], None] | None = None
 
     def write(self, data: object) -> int | None:  # type: ignore[override]
+        if self.put is not None:
+            line = bytes(data)  # type: ignore[call-overload]
+            self.put(line)
+            return len(line)
         self.written = True
         return super().write(data)  # type: ignore[arg-type]
 
@@ -60,6 +65,12 @@ class Streams:
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
             self._watched.append(raw)
+
+    def divert(self, put: Callable[[bytes], None]) -> None:
+        """From now on have lines written by another."""
+        flush()
+        for raw in self._watched:
+            raw.put = put
 
     def take_written(self) -> bool:
         """Whether anything was written since this was asked last."""
@@ -86,6 +97,20 @@ class Writer:
         """
         if self._streams.take_written() or (not briefly and self._unread()):
             os.write(self._pipe, _BOUNDARY.pack(self._secret, key, claim))
+
+    def attribute(self, owner: Callable[[], tuple[int, int] | None]) -> None:
+        """From now on each line goes out with whose it is, for many tasks print: `owner` returns (key, claim).
+
+        A line is whose it is that ends it. What C code prints goes out as it is, and belongs to none.
+        """
+
+        def put(line: bytes) -> None:
+            key, claim = owner() or (0, 0)
+            rest = memoryview(line + _BOUNDARY.pack(self._secret, key, claim))
+            while rest:
+                rest = rest[os.write(self._pipe, rest) :]
+
+        self._streams.divert(put)
 
     def _unread(self) -> bool:
         return fcntl.ioctl(self._pipe, termios.FIONREAD, b"\0\0\0\0") != b"\0\0\0\0"

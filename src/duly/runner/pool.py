@@ -33,10 +33,11 @@ from duly.wire.runner import (
     Setup,
     Spawn,
     Spawned,
+    Stop,
     Work,
     decode_from_runner,
     decode_from_zygote,
-    decode_work,
+    decode_to_runner,
     encode,
 )
 
@@ -138,8 +139,9 @@ class Runner:
         with suppress(BlockingIOError):
             # Not to wait is said for each call: the descriptor's own flag is shared with the runner.
             while data := end.receive(int(socket.MSG_DONTWAIT)):
-                work = decode_work(data)
-                taken.append((work.key, work.claim))
+                work = decode_to_runner(data)
+                if isinstance(work, Work):
+                    taken.append((work.key, work.claim))
         return taken
 
     # stopping
@@ -150,6 +152,11 @@ class Runner:
             self.signal(STOP_SIGNAL)
         else:
             self.signal(signal.SIGTERM if rung == "terminate" else signal.SIGKILL)
+
+    def stop_one(self, key: int, claim: int, reason: str) -> None:
+        """Ask one of many attempts to stop; whoever blocks the others is asked by `climb`, too."""
+        with suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+            self.channel.send(encode(Stop(key, claim, reason)))
 
     def signal(self, number: int) -> None:
         """Send a signal, if it is alive."""

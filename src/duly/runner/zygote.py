@@ -22,8 +22,9 @@ from typing import NoReturn
 from duly.errors import ErrorData, TargetNotFound
 from duly.runner import failures, output
 from duly.runner.channel import Channel
-from duly.runner.child import Child, Handler, serve
+from duly.runner.child import Child, serve
 from duly.runner.context import HERE, asker
+from duly.runner.handler import Handler
 from duly.runner.line import Line, line_end
 from duly.runner.linux import become_subreaper, children_of, die_with_parent, fill_standard_files
 from duly.wire.runner import (

@@ -2,8 +2,9 @@
 
 Every message is one packet of msgpack. Between supervisor and zygote: `Setup` and `Ready` once, then `Spawn` answered
 by `Spawned` (with the runner's pidfd) or `NotSpawned`, and `Gone` when a runner and all it left behind have been
-reaped. Between supervisor and runner: `Work`, answered by `Done`; in between, as often as it likes, `Said`, and `Ask`,
-answered by `Answered` over a line of its own: what waits to be read in the channel is in nobody's way there.
+reaped. Between supervisor and runner: `Fit` once, if there is anything to set up; `Work`, answered by `Done`; in
+between, as often as it likes, `Said`, and `Ask`, answered by `Answered` over a line of its own: what waits to be read
+in the channel is in nobody's way there.
 
 What a runner runs now, since when, and whether it is asked to stop, stands in a page of shared memory (`Mark`), so
 that the supervisor knows it whatever the code does, and without a message per task.
@@ -22,7 +23,8 @@ from duly.errors import DulyError, ErrorData
 class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a callable is found: a module by name, or by file (`main`: as the program's own `__main__`).
 
-    `attribute` is a dotted path in it. `name` and `version` say which action it handles, "" for a `perform` target.
+    `attribute` is a dotted path in it. `name` and `version` say which action it handles, "" for what handles none.
+    `shared`: its attempts run many at a time in one process.
     """
 
     module: str | None = None
@@ -31,19 +33,25 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     main: bool = False
     name: str = ""
     version: int = 1
+    shared: bool = False
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True, tag="setup"):
     """First word to a zygote: what its runners will be asked to run.
 
     Without `preload` every runner imports for itself. To `perform` is to run one target with the caller's own output
-    instead of an action's handler with a captured one. `most_bytes` bounds a payload and a result.
+    instead of an action's handler with a captured one. `most_bytes` bounds a payload and a result. `around` are the
+    places of generators that run around a runner's life. A runner asks to be replaced after `recycle_tasks` tasks, or
+    when it has grown by `recycle_growth` bytes.
     """
 
     targets: list[Target]
     preload: bool = True
     perform: bool = False
     most_bytes: int = 16 * 1024 * 1024
+    around: list[int] = []
+    recycle_tasks: int = 10_000
+    recycle_growth: int = 256 * 1024 * 1024
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -94,7 +102,7 @@ ToZygote: TypeAlias = Setup | Spawn
 FromZygote: TypeAlias = Ready | Spawned | NotSpawned | Gone
 
 
-class Work(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Work(msgspec.Struct, frozen=True, array_like=True, tag=0, gc=False):
     """One attempt to run: `target` a place in `Setup.targets`, `payload` JSON text, `limit` seconds, `memory` bytes."""
 
     key: int
@@ -109,6 +117,17 @@ class Work(msgspec.Struct, frozen=True, array_like=True, gc=False):
     origin: str = ""
     options: str | None = None
     info: str | None = None
+
+
+class Stop(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """Ask one of many attempts in a runner to stop; one that runs alone is asked by its mark and a signal."""
+
+    key: int
+    claim: int
+    reason: str
+
+
+ToRunner: TypeAlias = Work | Stop
 
 
 Kind = Literal["success", "failure", "snooze", "raised", "invalid", "memory", "stopped", "missing"]
@@ -194,13 +213,19 @@ class Answered(msgspec.Struct, frozen=True, array_like=True, gc=False):
     refused: Refused | None = None
 
 
-FromRunner: TypeAlias = Done | Said | Ask
+class Fit(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
+    """What runs around a runner's life has begun, or why it could not: then the runner ends."""
+
+    error: ErrorData | None = None
+
+
+FromRunner: TypeAlias = Done | Said | Ask | Fit
 
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode
 decode_to_zygote = msgspec.msgpack.Decoder(ToZygote).decode
 decode_from_zygote = msgspec.msgpack.Decoder(FromZygote).decode
-decode_work = msgspec.msgpack.Decoder(Work).decode
+decode_to_runner = msgspec.msgpack.Decoder(ToRunner).decode
 decode_from_runner = msgspec.msgpack.Decoder(FromRunner).decode
 decode_answered = msgspec.msgpack.Decoder(Answered).decode
 

@@ -1,0 +1,213 @@
+"""A runner of many attempts at a time: coroutines of one event loop.
+
+Whose step the loop is taking stands in the mark, so that a crash, or a step that blocks all others, has a name. An
+attempt is asked to stop by a message, which cancels its coroutine; while its own step blocks the loop, by the signal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context, copy_context
+from socket import MSG_DONTWAIT
+from types import FrameType
+from typing import Any, NamedTuple
+
+from duly.errors import PayloadInvalid, TaskStopped
+from duly.runner import failures, output
+from duly.runner.channel import Channel
+from duly.runner.context import CURRENT, Task
+from duly.runner.handler import Answer, Handler, failed, judged
+from duly.runner.linux import STOP_SIGNAL
+from duly.runner.wear import Wear
+from duly.wire.runner import Done, Mark, Said, Work, decode_to_runner, encode
+
+READ_MOST = 64
+"""Messages that are read before the coroutines have their turn."""
+
+
+class Attempt(NamedTuple):
+    """One attempt that runs here."""
+
+    work: Work
+    task: Task
+    coroutine: asyncio.Task[None]
+
+
+class Shared:
+    """The loop of such a runner; `find` returns a target's handler."""
+
+    def __init__(
+        self,
+        find: Callable[[int], Handler | Answer],
+        channel: Channel,
+        mark: Mark,
+        writer: output.Writer | None,
+        wear: Wear,
+        most_bytes: int,
+    ) -> None:
+        self._find = find
+        self._channel = channel
+        self._mark = mark
+        self._wear = wear
+        self._most_bytes = most_bytes
+        self._attempts: dict[tuple[int, int], Attempt] = {}
+        self._asked: dict[tuple[int, int], str] = {}
+        self._told: set[tuple[int, int]] = set()
+        if writer is not None:
+            writer.attribute(_owner)
+
+    def run(self, first: Work) -> None:
+        """Run attempts until the supervisor closes the channel and all have ended."""
+        signal.signal(STOP_SIGNAL, self._on_signal)
+        with asyncio.Runner() as runner:
+            self._loop = runner.get_loop()
+            self._loop.set_task_factory(self._make_task)
+            runner.run(self._serve(first))
+
+    async def _serve(self, first: Work) -> None:
+        self._over = asyncio.Event()
+        self._begin(first)
+        self._loop.add_reader(self._channel.fileno(), self._read)
+        await self._over.wait()
+        await asyncio.gather(*(attempt.coroutine for attempt in self._attempts.values()))
+
+    def _read(self) -> None:
+        for _ in range(READ_MOST):
+            try:
+                data = self._channel.receive(int(MSG_DONTWAIT))
+            except BlockingIOError:
+                return
+            if not data:
+                self._loop.remove_reader(self._channel.fileno())
+                self._over.set()
+                return
+            message = decode_to_runner(data)
+            if isinstance(message, Work):
+                self._begin(message)
+            else:
+                self._ask(message.key, message.claim, message.reason)
+
+    # one attempt
+    def _begin(self, work: Work) -> None:
+        since = time.monotonic_ns()
+        handler = self._find(work.target)
+        if isinstance(handler, Answer):
+            self._send(work, since, handler)
+            return
+        task = Task(work, handler.target, since, self._reason, self._say, self._later)
+        try:
+            args, kwargs = handler.arguments(task, work.payload)
+        except PayloadInvalid as error:
+            self._send(work, since, Answer("invalid", error=failures.describe(error)))
+            return
+        context = copy_context()
+        context.run(CURRENT.set, task)
+        coroutine = self._loop.create_task(self._attempt(work, task, since, handler, args, kwargs), context=context)
+        self._attempts[work.key, work.claim] = Attempt(work, task, coroutine)
+
+    async def _attempt(
+        self, work: Work, task: Task, since: int, handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        try:
+            answer = judged(await handler.call(args, kwargs), self._most_bytes, performing=False)
+        except BaseException as error:  # noqa: BLE001 - the user's code may raise anything, and has neighbours
+            answer = failed(error, asked=task.stop_reason is not None)
+        task._end()  # noqa: SLF001 - the other friend of Task
+        del self._attempts[work.key, work.claim]
+        self._asked.pop((work.key, work.claim), None)
+        self._told.discard((work.key, work.claim))
+        self._send(work, since, answer)
+
+    def _send(self, work: Work, since: int, answer: Answer) -> None:
+        nanoseconds = time.monotonic_ns() - since
+        output.flush()
+        self._channel.send(encode(Done(work.key, work.claim, nanoseconds, *answer, self._wear.worn(0))))
+
+    def _say(self, said: Said) -> None:
+        self._channel.send(encode(said))
+
+    # stopping
+    def _ask(self, key: int, claim: int, reason: str) -> None:
+        attempt = self._attempts.get((key, claim))
+        if attempt is None or (key, claim) in self._told:
+            return
+        self._asked[key, claim] = reason
+        self._told.add((key, claim))
+        attempt.coroutine.cancel()
+
+    def _reason(self, key: int, claim: int) -> str:
+        return self._asked.get((key, claim), "") or self._mark.asked(key, claim)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        """Stop the step that the loop is taking, if it is the one that is meant."""
+        running = self._mark.running()
+        if running is None or running[:2] in self._told:
+            return
+        reason = self._mark.asked(*running[:2])
+        if reason:
+            self._told.add(running[:2])
+            raise TaskStopped(reason)
+
+    # the loop
+    def _make_task(
+        self, loop: asyncio.AbstractEventLoop, coroutine: Any, *, context: Context | None = None, **more: Any
+    ) -> asyncio.Task[Any]:
+        """Make a task of the loop's whose steps say in the mark whose they are; also of what handlers start."""
+        owner = CURRENT.get(None) if context is None else context.get(CURRENT)
+        if owner is not None:
+            coroutine = _Stepped(coroutine, self._mark, *owner._fence)  # noqa: SLF001
+        return asyncio.Task(coroutine, loop=loop, context=context, **more)
+
+    def _later(self, seconds: float, call: Callable[[], None]) -> Callable[[], None]:
+        """Call something later in the loop; handlers tell from threads of theirs, too."""
+        handles: list[asyncio.TimerHandle] = []
+        self._loop.call_soon_threadsafe(lambda: handles.append(self._loop.call_later(seconds, call)))
+
+        def cancel() -> None:
+            for handle in handles:
+                handle.cancel()
+
+        def forget() -> None:
+            self._loop.call_soon_threadsafe(cancel)
+
+        return forget
+
+
+def _owner() -> tuple[int, int] | None:
+    task = CURRENT.get(None)
+    return None if task is None else task._fence  # noqa: SLF001
+
+
+class _Stepped(Coroutine[Any, Any, Any]):
+    """A coroutine whose every step is marked."""
+
+    __slots__ = ("_claim", "_coroutine", "_key", "_mark")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], mark: Mark, key: int, claim: int) -> None:
+        self._coroutine = coroutine
+        self._mark = mark
+        self._key = key
+        self._claim = claim
+
+    def send(self, value: Any) -> Any:
+        self._mark.begin(self._key, self._claim, time.monotonic_ns())
+        try:
+            return self._coroutine.send(value)
+        finally:
+            self._mark.end()
+
+    def throw(self, *error: Any) -> Any:
+        self._mark.begin(self._key, self._claim, time.monotonic_ns())
+        try:
+            return self._coroutine.throw(*error)
+        finally:
+            self._mark.end()
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._coroutine.__await__()
