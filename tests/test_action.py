@@ -116,10 +116,14 @@ def test_what_is_to_come_is_refused_by_its_name(name: str) -> None:
         spec_of("mail:send", **{name: 1})
 
 
-@pytest.mark.parametrize("isolation", ["fresh", "shared"])
-def test_other_isolation_is_to_come(isolation: Any) -> None:
-    with pytest.raises(NotAvailable, match="isolation"):
-        spec_of("mail:send", isolation=isolation)
+@pytest.mark.parametrize("isolation", ["process", "fresh", "shared"])
+def test_there_are_three_kinds_of_isolation(isolation: Any) -> None:
+    assert spec_of("mail:send", isolation=isolation).isolation == isolation
+
+
+def test_what_shares_a_process_has_no_memory_limit_of_its_own() -> None:
+    with pytest.raises(OptionInvalid, match="'process' has one"):
+        spec_of("mail:send", isolation="shared", memory="1GiB")
 
 
 def test_a_declaration_is_read_in_the_units_people_write() -> None:
