@@ -99,7 +99,7 @@ def assert_submitted(app: App, action: str | Action[..., Any, ..., Any], /, **pa
     for task in app.tasks():
         text = app.look(task.id)[0].payload
         if task.action == name and _has(_arguments(app, task, text), payload):
-            return app.handle(task.id)
+            return app.handle(task.id).refresh()
         if len(seen) < SHOWN:
             seen.append(f"  {task.action}  {text[:200]}  {task.state}")
     wanted = ", ".join(f"{key}={value!r}" for key, value in payload.items())

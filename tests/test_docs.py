@@ -1,0 +1,60 @@
+"""The pages of the documentation do what they show."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.snippets import blocks
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ["README.md", "docs/guide.md", "docs/testing.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_snippet_of_a_page_does_what_it_shows(page: str, tmp_path: Path) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DULY_", "PY", "COV"))}
+    tools = os.path.dirname(sys.executable)
+    done = subprocess.run(
+        [sys.executable, ROOT / "tests/snippets.py", ROOT / page], cwd=tmp_path, check=False,
+        env={**kept, "PYTHONPATH": f"{ROOT}/src", "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "PYTHONUTF8": "1",
+             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "duly.testing.plugin"},
+        capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_snippets_and_its_links_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    assert [block for block in blocks(text) if block.language in ("python", "pycon", "console")]
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    missing = [link for link in links if link and not (ROOT / page).parent.joinpath(link).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [
+        ("```pycon\n>>> 1 + 1\n3\n```", "Expected:"),
+        ("```python\nprint(1 + 1)  # 3\n```", "printed was\n2"),
+        ("```console\n$ echo two\nthree\n```", "printed was\ntwo"),
+        ("```console\n$ false\n```", "ended with 1"),
+    ],
+)
+def test_a_snippet_that_shows_something_else_is_found(shown: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text(shown + "\n")
+    done = subprocess.run(
+        [sys.executable, ROOT / "tests/snippets.py", "page.md"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert told in done.stderr
