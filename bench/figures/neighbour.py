@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bench.measure import Effort, Figure, Line, Sample, quantile
 from bench.raw.store import BLOB, Rows, connect, insert_many
@@ -34,13 +37,14 @@ def neighbour(trial: Trial, effort: Effort) -> Sample:
 
 
 def raw(trial: Trial, effort: Effort) -> Sample:
-    """The same rows by apsw alone, from two processes of which neither has a busy thread."""
+    """The same rows by apsw alone, from two processes that queue at a file lock; neither has a busy thread."""
     rows = Rows(trial)
     times, until = [], time.monotonic() + TIMES * effort.seconds
     with forked(lambda: _write(rows.others(), trial)):
         connection = connect(trial.store)
         while (at := time.monotonic()) < until:
-            connection.execute(rows.insert, next(rows))
+            with _gate(trial):
+                connection.execute(rows.insert, next(rows))
             times.append(time.monotonic() - at)
             time.sleep(random.uniform(0, PAUSE))
         connection.close()
@@ -51,8 +55,18 @@ def _write(rows: Rows, trial: Trial) -> None:
     connection = connect(trial.store)
     for _ in itertools.count():
         for _ in range(SINGLES):
-            connection.execute(rows.insert, next(rows))
-        insert_many(connection, rows, BATCH)
+            with _gate(trial):
+                connection.execute(rows.insert, next(rows))
+        with _gate(trial):
+            insert_many(connection, rows, BATCH)
+
+
+@contextmanager
+def _gate(trial: Trial) -> Iterator[None]:
+    """Who comes first is let in first; SQLite itself has those who wait look again now and then."""
+    with (trial.folder / "gate").open("w") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        yield
 
 
 NEIGHBOUR = Figure("neighbour", (Line("neighbour-p99", "ms", must=40, aim=15, less=True),), neighbour, raw)
