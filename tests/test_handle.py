@@ -14,6 +14,7 @@ import pytest
 import duly
 from duly.errors import (
     NotAvailable,
+    OptionInvalid,
     RetryRefused,
     StoreUnavailable,
     TaskCancelled,
@@ -54,6 +55,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duly.App]:
     """An App whose worker serves all tests of this file."""
     app = duly.App(f"sqlite:///{tmp_path_factory.mktemp('handles')}/tasks.db", poll=60)
     app.action("calc:double")(double)
+    app.action("calc:count")(count)
     app.action("calc:fail", max_attempts=1)(fail)
     app.action("calc:need", max_attempts=1)(need)
     app.action("calc:tell", max_attempts=1, grace=0.5)(tell)
@@ -223,7 +225,108 @@ def test_who_may_wait_anyway_may_say_so(app: duly.App) -> None:
     assert list(handle.events(allow_wait=True))
 
 
-@pytest.mark.parametrize("name", ["on", "replay", "existing"])
+# reacting
+
+
+def count(task: duly.Task, to: int) -> int:
+    """Tell each number, none so soon after the one before that it would not be sent."""
+    pause = threading.Event()
+    for number in range(1, to + 1):
+        task.update(number, message=f"at {number}")
+        pause.wait(0.11)
+    return to
+
+
+@both
+def test_whoever_waits_reacts_to_each_event_of_a_kind_in_order(app: duly.App, way: Way) -> None:
+    seen: list[Any] = []
+    threads: set[threading.Thread] = set()
+    handle = app.submit("calc:count", 3)
+    handle.on("start", lambda handle: seen.append(handle.id)).on(
+        "update", lambda handle: (seen.append(handle.last_update), threads.add(threading.current_thread()))
+    ).on("success", lambda handle: seen.append(handle.state))
+    assert way["result"](handle, timeout=SECONDS) == 3
+    assert seen == [handle.id, 1, 2, 3, "succeeded"]
+    assert threads == {threading.current_thread()}
+    assert way["result"](handle, timeout=SECONDS) == 3
+    assert len(seen) == 5, "each event once"
+
+
+@both
+def test_what_happened_before_anybody_waited_is_reacted_to_as_well(app: duly.App, way: Way) -> None:
+    first = app.submit("calc:double", 1)
+    first.wait(SECONDS)
+    seen: list[str] = []
+    handle = app.handle(first.id)
+    for kind in ("init", "success", "fail"):
+        handle.on(kind, lambda handle, kind=kind: seen.append(kind))
+    assert way["wait"](handle, SECONDS).ok
+    assert seen == ["init", "success"]
+
+
+@both
+def test_who_reads_events_reacts_to_them_too(app: duly.App, way: Way) -> None:
+    seen: list[str] = []
+    handle = app.submit("calc:double", 1).on("success", lambda handle: seen.append(handle.state))
+    assert len(way["events"](handle)) == 3
+    assert seen == ["succeeded"]
+    assert len(way["events"](handle)) == 3
+    assert len(seen) == 1
+
+
+@both
+@pytest.mark.parametrize("error", [ZeroDivisionError, TaskNotFound])
+def test_what_a_reaction_raises_is_raised_where_it_was_waited(app: duly.App, way: Way, error: type[Exception]) -> None:
+    def react(_: object) -> None:
+        raise error("mine")
+
+    handle = app.submit("calc:double", 1).on("success", react)
+    with pytest.raises(error, match="mine"):
+        way["result"](handle, timeout=SECONDS, default=None)
+    assert way["result"](handle, timeout=SECONDS) == 2, "it has been told, and the task is as it was"
+
+
+@both
+def test_a_reaction_may_have_the_task_tried_again(app: duly.App, way: Way, tmp_path: Path) -> None:
+    def mend(handle: duly.Handle[Any]) -> None:
+        (tmp_path / "needed").touch()
+        handle.retry()
+
+    handle = app.submit("calc:need", f"{tmp_path}/needed").on("fail", mend)
+    assert way["result"](handle, timeout=SECONDS) == 0
+
+
+@both
+def test_a_wait_with_reactions_ends_after_its_time_too(app: duly.App, way: Way) -> None:
+    seen: list[str] = []
+    handle = app.submit("other:thing").on("init", lambda handle: seen.append(handle.state))
+    with pytest.raises(WaitTimeout):
+        way["result"](handle, timeout=0.05)
+    assert seen == ["ready"]
+    with pytest.raises(TaskNotFound):
+        way["wait"](app.handle("unknown").on("init", print), 0.05)
+
+
+def test_an_async_reaction_is_awaited_by_those_who_await(app: duly.App) -> None:
+    seen: list[Any] = []
+
+    async def react(handle: duly.Handle[Any]) -> None:
+        await asyncio.sleep(0)
+        seen.append(handle.last_update)
+
+    assert run(app.submit("calc:count", 2).on("update", react).aresult(timeout=SECONDS)) == 2
+    assert run(listed(app.submit("calc:count", 1).on("update", react).aevents()))
+    assert seen == [1, 2, 1]
+    with pytest.raises(OptionInvalid, match=r"async.*aresult"):
+        app.submit("calc:double", 1).on("success", react).result(timeout=SECONDS)
+
+
+def test_a_kind_that_no_event_has_is_refused_and_the_others_are_named(app: duly.App) -> None:
+    with pytest.raises(OptionInvalid, match=r"'updated'.*start, .*update, .*success"):
+        app.handle("x").on("updated", print)
+
+
+@pytest.mark.parametrize("name", ["replay", "existing"])
 def test_what_is_to_come_says_so_and_what_never_was_does_not(app: duly.App, name: str) -> None:
     handle: Any = app.handle("x")
     with pytest.raises(NotAvailable, match=rf"handle\.{name} is not in this release yet"):

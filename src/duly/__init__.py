@@ -52,10 +52,10 @@ if TYPE_CHECKING:
     from duly.errors import WaitTimeout as WaitTimeout
     from duly.errors import WorkerMisplaced as WorkerMisplaced
     from duly.errors import WouldDeadlock as WouldDeadlock
-    from duly.handle import Event as Event
     from duly.handle import Handle as Handle
     from duly.handle import Statistics as Statistics
     from duly.handle import TaskResult as TaskResult
+    from duly.history import Event as Event
     from duly.listing import TaskInfo as TaskInfo
     from duly.runner.context import Task as Task
     from duly.runner.context import current as current
@@ -104,7 +104,8 @@ _PLACES = {
         "WorkerMisplaced",
         "WouldDeadlock",
     ),
-    "duly.handle": ("Event", "Handle", "Statistics", "TaskResult"),
+    "duly.handle": ("Handle", "Statistics", "TaskResult"),
+    "duly.history": ("Event",),
     "duly.runner.context": ("Task", "current"),
     "duly.runner.perform": ("Performed", "aperform", "perform"),
     "duly.runner.tasklog": ("TaskFilter",),

@@ -25,7 +25,8 @@ from duly.engine.asking import Carrier, Verb, aask, ask, ask_each
 from duly.engine.desk import MOST_SUBMITS, CancelAnswer, Desk, batches
 from duly.engine.storethread import StoreThread
 from duly.errors import ActionInvalid, NotAvailable, OptionInvalid
-from duly.handle import Event, Handle, happened, history
+from duly.handle import Handle
+from duly.history import Event, happened, history
 from duly.listing import Listing, TaskInfo
 from duly.ports import Finding, Lane, NodeRow, Store, Tally, TaskRow
 from duly.runner.context import HERE
@@ -319,26 +320,16 @@ class App:
     def look_on(self, seen: Mapping[str, int], patience: float = 0.0) -> list[tuple[TaskRow, list[Event]]]:
         """Return tasks, and what happened to each after the event whose number was seen.
 
-        If nothing has, it waits for a change of the store, for so many seconds at most. Unknown tasks are left out.
+        If nothing has, it waits until something does, for so many seconds at most. Unknown tasks are left out.
         """
-        changes = self._store().changes
-        news = ask(self._store(), happened(self._desk, seen))
-        if patience and not any(events for _, events in news):
-            ask(self._store(), self._desk.await_change(changes, patience))
-            news = ask(self._store(), happened(self._desk, seen))
-        return news
+        return ask(self._store(), happened(self._desk, seen, patience))
 
     def ended(self, ids: Sequence[str], patience: float = 0.0) -> list[TaskRow]:
         """Return those of some tasks that have ended, some hundreds at most, with their payloads and results.
 
-        If none has, it waits for a change of the store, for so many seconds at most.
+        If none has, it waits until one has, for so many seconds at most.
         """
-        changes = self._store().changes
-        rows = ask(self._store(), self._desk.ended(ids))
-        if patience and not rows:
-            ask(self._store(), self._desk.await_change(changes, patience))
-            rows = ask(self._store(), self._desk.ended(ids))
-        return rows
+        return ask(self._store(), self._desk.ended(ids, patience))
 
     # cancelling
     def cancel_all(self, ids: Sequence[str], reason: str) -> None:

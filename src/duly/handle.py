@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar, cast
 
 import msgspec
 
 from duly.core.endings import exception_of
 from duly.core.task import ENDED, Ending, State, shown
-from duly.engine.asking import Carrier, Verb, aask, ask
+from duly.engine.asking import Carrier, Tell, Verb, aask, ask
 from duly.engine.desk import CancelAnswer, Desk, decoded
-from duly.errors import DulyError, ErrorData, NotAvailable, WouldDeadlock
-from duly.ports import EventRow, TaskRow
+from duly.errors import DulyError, ErrorData, NotAvailable, OptionInvalid, WouldDeadlock
+from duly.history import KINDS, Event, events_of, when
+from duly.ports import TaskRow
 from duly.runner.context import HERE
 
 R = TypeVar("R")
 D = TypeVar("D")
 
-EPOCH = datetime.fromtimestamp(0, UTC)
-
 _LATER = {
-    "on": "reacting to events comes with watching",
     "replay": "replaying comes with actions over time",
     "existing": "unique tasks come with actions over time",
 }
-
-
-class Event(NamedTuple):
-    """One numbered line of a task's history; numbers have no gaps. `at` is aware, in UTC; `data` is JSON or None."""
-
-    number: int
-    kind: str
-    at: datetime
-    attempt: int
-    data: Any
 
 
 class Statistics(NamedTuple):
@@ -75,6 +64,8 @@ class Handle(Generic[R]):
         self.action = action
         self.state = state
         self.last_update: Any = None
+        self._reactions: dict[str, list[Callable[[Handle[R]], Any]]] = {}
+        self._heard = 0
 
     def __repr__(self) -> str:
         return f"<duly.Handle {self.action} {self.id} {self.state}>"
@@ -141,7 +132,10 @@ class Handle(Generic[R]):
         return await aask(self._thread, self._resulting(timeout, default))
 
     def _waiting(self, timeout: float | None) -> Verb[tuple[TaskRow, TaskResult]]:
-        row = yield from self._desk.wait(self.id, timeout)
+        if self._reactions:
+            row = yield from self._listening(timeout)
+        else:
+            row = yield from self._desk.wait(self.id, timeout)
         self._see(row)
         row = yield from self._desk.whole(row, "value")
         return row, _result_of(row)
@@ -194,42 +188,88 @@ class Handle(Generic[R]):
         return self
 
     # watching
-    def events(self, after: int = 0, *, allow_wait: bool = False) -> Iterator[Event]:
-        """Yield the task's history after a number, then what happens, until it has ended.
+    def on(self, kind: str, reaction: Callable[[Handle[R]], Any]) -> Handle[R]:
+        """Have a function called with this handle for each event of a kind, and return the handle.
 
-        Raises `TaskNotFound`, and `WouldDeadlock`; see `result`.
+        It is called by whoever waits (`result`, `wait`, `events`), in that thread, once for each event of the task,
+        also for those that had happened before; the handle's `last_update` is that event's if it is an update, its
+        `state` as last seen. What it raises ends the wait and is raised there. It may be `async def` for those who
+        await (`aresult`, `await_`, `aevents`). Raises `OptionInvalid` for a kind that no event has.
+
+        >>> handle = send.submit("ann@example.com", "hello")
+        >>> with app.worker():
+        ...     text = handle.on("start", lambda handle: print("begun")).result()
+        begun
+        """
+        if kind not in KINDS:
+            raise OptionInvalid(f"bad kind {kind!r} of an event: {', '.join(KINDS)}")
+        self._reactions.setdefault(kind, []).append(reaction)
+        return self
+
+    def events(self, after: int = 0, *, allow_wait: bool = False) -> Iterator[Event]:
+        """Yield the task's events after a number, and from then on each as it happens, until the task has ended.
+
+        From any process that reaches the store. They come from the store, so there is never a gap nor a repeat,
+        however slow the reader: who names the last number that was seen gets exactly what followed. Of the updates
+        that a task tells, at most ten a second become events. Raises `TaskNotFound`, and `WouldDeadlock`; see
+        `result`.
+
+        >>> handle = send.submit("ann@example.com", "hello")
+        >>> with app.worker():
+        ...     print([event.kind for event in handle.events()])
+        ['init', 'start', 'success']
+        >>> [event.kind for event in handle.events(after=2)]
+        ['success']
         """
         _refuse_to_wait(allow_wait)
-        while True:
-            seen = self._thread.changes
-            row, events = ask(self._thread, self._next_events(after))
-            yield from events
-            after += len(events)
-            if not events and row.state in ENDED:
-                return
-            if not events:
-                ask(self._thread, self._desk.await_change(seen, 1.0))
+        over = False
+        while not over:
+            events, after, over = ask(self._thread, self._next(after, None))
+            for event in events:
+                if event.number > self._heard:
+                    ask(self._thread, self._hear(event))
+                yield event
 
     async def aevents(self, after: int = 0, *, allow_wait: bool = False) -> AsyncIterator[Event]:
         """Like `events`, from async code."""
         _refuse_to_wait(allow_wait)
-        while True:
-            seen = self._thread.changes
-            row, events = await aask(self._thread, self._next_events(after))
+        over = False
+        while not over:
+            events, after, over = await aask(self._thread, self._next(after, None))
             for event in events:
+                if event.number > self._heard:
+                    await aask(self._thread, self._hear(event))
                 yield event
-            after += len(events)
-            if not events and row.state in ENDED:
-                return
-            if not events:
-                await aask(self._thread, self._desk.await_change(seen, 1.0))
 
-    def _next_events(self, after: int) -> Verb[tuple[TaskRow, list[Event]]]:
-        """The task as it was before its next events were read: if it had ended, they are the last."""
-        row = yield from self._desk.find(self.id)
-        runs = yield from self._desk.runs(self.id, after)
-        events = [_init_event(row), *unfolded(runs)] if after == 0 else unfolded(runs)
-        return row, [event for event in events if event.number > after]
+    def _next(self, after: int, timeout: float | None) -> Verb[tuple[list[Event], int, bool]]:
+        """Wait for the next events; returns also the number of the last one, and whether nothing more can come."""
+        glance = yield from self._desk.news(self.id, after, timeout)
+        first = (yield from self._desk.find(self.id)) if after == 0 else None
+        runs = (yield from self._desk.runs(self.id, after)) if glance.seq > after else []
+        events = [event for event in events_of(first, runs, after) if event.number <= glance.seq]  # as the state is
+        self.state = shown(glance.state, glance.verdict)
+        last = events[-1].number if events else max(after, glance.seq)
+        return events, last, glance.state in ENDED and last >= glance.seq
+
+    def _hear(self, event: Event) -> Verb[None]:
+        """Take in an event, and have those called whom it concerns."""
+        self._heard = event.number
+        if event.kind == "update":
+            self.last_update = (event.data or {}).get("data")
+        for reaction in self._reactions.get(event.kind, ()):
+            yield Tell(reaction, self)
+
+    def _listening(self, timeout: float | None) -> Verb[TaskRow]:
+        """Hear of all that happens until the task has ended; a reaction may have had it retried."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if until is None else max(0.0, until - time.monotonic())
+            events, self._heard, over = yield from self._next(self._heard, left)
+            for event in events:
+                yield from self._hear(event)
+            row = (yield from self._desk.find(self.id)) if over else None
+            if row is not None and row.state in ENDED and row.seq <= self._heard:
+                return row
 
     if not TYPE_CHECKING:
 
@@ -246,49 +286,6 @@ def _refuse_to_wait(allow_wait: bool) -> None:
             "a handler that waits for another task keeps the runner which that may need: end with task.submit(...) of "
             "what comes next, or say allow_wait=True"
         )
-
-
-def _init_event(row: TaskRow) -> Event:
-    return Event(1, "init", when(row.submitted), 0, {"origin": row.origin})
-
-
-def history(desk: Desk, task_id: str) -> Verb[tuple[TaskRow, list[Event]]]:
-    """Read a task, and all that has happened to it up to now."""
-    row = yield from desk.find(task_id)
-    row = yield from desk.whole(row, "payload", "value")
-    events = [_init_event(row)]
-    while True:
-        runs = yield from desk.runs(task_id, len(events))
-        new = [event for event in unfolded(runs) if event.number > len(events)]
-        if not new:
-            return row, events
-        events += new
-
-
-def happened(desk: Desk, seen: Mapping[str, int]) -> Verb[list[tuple[TaskRow, list[Event]]]]:
-    """Read tasks, and of each what happened after the event whose number was seen; unknown ones are left out."""
-    rows: list[TaskRow] = yield lambda store: store.find(list(seen))
-    news = []
-    for row in rows:
-        after = seen[row.id]
-        runs = (yield from desk.runs(row.id, after)) if row.seq > after else []
-        events = [_init_event(row), *unfolded(runs)] if after == 0 else unfolded(runs)
-        news.append((row, [event for event in events if event.number > after]))
-    return news
-
-
-def unfolded(runs: list[EventRow]) -> list[Event]:
-    """Return the single events of rows that each hold a run of them."""
-    return [
-        Event(run.first + place, kind, when(at), run.attempt, data)
-        for run in runs
-        for place, (kind, at, data) in enumerate(msgspec.json.decode(run.body))
-    ]
-
-
-def when(microseconds: int) -> datetime:
-    """Return a moment of the store as an aware datetime in UTC."""
-    return EPOCH + timedelta(microseconds=microseconds)
 
 
 def ending_of(row: TaskRow) -> Ending | None:

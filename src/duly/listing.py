@@ -13,7 +13,7 @@ from duly.core.task import ENDED, WAITING, State, shown
 from duly.engine.asking import Verb
 from duly.engine.desk import PAGE, Desk
 from duly.errors import OptionInvalid
-from duly.handle import when
+from duly.history import when
 from duly.ports import Filter, TaskRow
 
 

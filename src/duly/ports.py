@@ -191,6 +191,19 @@ Part: TypeAlias = Literal["payload", "value"]
 """What of a task may be large."""
 
 
+UNKNOWN = -1
+"""The state of a task that there is not."""
+
+
+class Glance(NamedTuple):
+    """How a task stands, for those who wait for it; `seq` is the number of its last event."""
+
+    id: str
+    state: int = UNKNOWN
+    verdict: int | None = None
+    seq: int = 0
+
+
 class EventRow(NamedTuple):
     """A run of a task's events, numbered from `first`; `body` is a JSON array of (kind, at, data)."""
 
@@ -267,8 +280,8 @@ class Store(Protocol):
     def large(self, key: int, what: Part) -> str:
         """Return a task's payload or value as JSON text, where `find` has "" for it; "" if it is gone."""
 
-    def ended(self, ids: Sequence[str]) -> list[str]:
-        """Return which of these tasks have ended, or are unknown."""
+    def glance(self, ids: Sequence[str]) -> list[Glance]:
+        """Return how these tasks stand, in no order; unknown ones are left out."""
 
     def tasks(self, wanted: Filter, by: str, after: tuple[int, int] | None, most: int) -> list[TaskRow]:
         """Return a page of tasks, `newest` first or by `date`; `after`: sort value and key of the last one seen.
@@ -284,6 +297,9 @@ class Store(Protocol):
 
     def stats(self) -> list[Tally]:
         """Count all tasks, as of one moment; reads much, and keeps nobody from writing."""
+
+    def ripples(self) -> Ripples | None:
+        """Return what feels others' writes to histories from now on, or None if one must look for them."""
 
     def version(self) -> int:
         """Return a number that is another one after somebody else has written; it may change too often."""
@@ -308,6 +324,19 @@ class Store(Protocol):
 
     def examine(self) -> list[Finding]:
         """Look at the store's health; may read all of it."""
+
+
+class Ripples(Protocol):
+    """What feels that others have written. A ripple is a hint; who feels none polls."""
+
+    def fileno(self) -> int:
+        """The descriptor to wait on."""
+
+    def silence(self) -> None:
+        """Take in all ripples up to now."""
+
+    def close(self) -> None:
+        """Feel no more."""
 
 
 class Bell(Protocol):

@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 
 import pytest
 
-from duly.engine.asking import Changed, Ended, Verb, aask, ask, ask_each
+from duly.core.task import State
+from duly.engine.asking import Tell, Verb, Watch, aask, ask, ask_each
+from duly.engine.desk import NEVER
 from duly.engine.storethread import StoreThread
-from duly.errors import StoreUnavailable
-from duly.ports import CancelAsked, Request
+from duly.errors import DulyError, OptionInvalid, StoreUnavailable
+from duly.ports import CancelAsked, Glance, Request
 from duly.store.sqlite.bell import DatagramBell
 from duly.store.sqlite.store import SqliteStore
 from tests.engine.making import asked, lane_of, submission
@@ -30,6 +32,11 @@ def thread() -> Iterator[StoreThread]:
     thread.close()
 
 
+def end_of(task_id: str, timeout: float | None) -> Watch:
+    """Wait until a task has ended."""
+    return Watch({task_id: NEVER}, timeout)
+
+
 def in_loop(thread: StoreThread, verb: Verb[T]) -> T:
     return asyncio.run(aask(thread, verb))
 
@@ -43,10 +50,10 @@ def test_a_verb_is_answered_step_by_step_and_returns_its_own_result(thread: Stor
     def verb() -> Verb[list[Any]]:
         found = yield lambda store: [row.id for row in store.find(["t"])]
         reply = yield Request(cancels=[CancelAsked("t", "enough")])
-        ended = yield Ended("t", 30)
+        ended = yield end_of("t", 30)
         return [found, reply.answers, ended]
 
-    assert carry_out(thread, verb()) == [["t"], {"t": "cancelled"}, True]
+    assert carry_out(thread, verb()) == [["t"], {"t": "cancelled"}, Glance("t", State.CANCELLED, None, 2)]
 
 
 @both
@@ -91,36 +98,80 @@ def test_an_error_that_the_verb_lets_pass_reaches_the_caller_after_its_cleanup(
 def test_who_waits_no_longer_is_told_so_and_leaves_nothing_behind(
     thread: StoreThread, carry_out: Way, timeout: float
 ) -> None:
-    def verb() -> Verb[list[bool]]:
-        ended = yield Ended("t", timeout)
-        changed = yield Changed(thread.changes, timeout)
-        return [ended, changed]
+    def verb() -> Verb[object]:
+        return (yield end_of("t", timeout))
 
-    assert carry_out(thread, verb()) == [False, False]
+    assert carry_out(thread, verb()) is None
     asked(thread, lambda _: None)
-    assert (thread._ending, thread._changing) == ({}, [])
+    assert thread._watched == {}
 
 
 @both
-def test_a_change_before_the_wait_began_is_not_missed(thread: StoreThread, carry_out: Way) -> None:
+def test_what_was_there_before_the_wait_began_is_not_missed(thread: StoreThread, carry_out: Way) -> None:
     def verb() -> Verb[bool]:
-        yield Changed(thread.changes, 0.05)  # what came before is seen
-        since = thread.changes
         yield Request(cancels=[CancelAsked("t", "enough")])
-        return bool((yield Changed(since, 30)))
+        return bool((yield end_of("t", 30)))
 
     assert carry_out(thread, verb())
 
 
 @both
+def test_what_the_caller_gave_is_called_in_the_thread_that_waits(thread: StoreThread, carry_out: Way) -> None:
+    called = []
+
+    def verb() -> Verb[str]:
+        yield Tell(lambda what: called.append((what, threading.current_thread())), "news")
+        return "done"
+
+    assert carry_out(thread, verb()) == "done"
+    assert called == [("news", threading.current_thread())]
+
+
+@both
+@pytest.mark.parametrize("error", [ZeroDivisionError, StopIteration, DulyError])
+def test_what_it_raises_is_the_callers_and_the_verb_cannot_keep_it(
+    thread: StoreThread, carry_out: Way, error: type[Exception]
+) -> None:
+    def raising(_: object) -> None:
+        raise error
+
+    def verb() -> Verb[str]:
+        try:
+            yield Tell(raising, None)
+        except Exception:  # noqa: BLE001 - the test is that none comes here
+            return "kept"
+        return "not raised"
+
+    with pytest.raises(RuntimeError if error is StopIteration else error):
+        carry_out(thread, verb())
+
+
+def test_what_is_async_is_awaited_in_a_loop_and_refused_elsewhere(thread: StoreThread) -> None:
+    called = []
+
+    async def reaction(what: str) -> None:
+        await asyncio.sleep(0)
+        called.append(what)
+
+    def verb() -> Verb[None]:
+        yield Tell(reaction, "news")
+
+    with pytest.raises(OptionInvalid, match="aresult"):
+        ask(thread, verb())
+    assert called == []
+    in_loop(thread, verb())
+    assert called == ["news"]
+
+
+@both
 def test_without_a_timeout_it_waits_for_as_long_as_it_takes(thread: StoreThread, carry_out: Way) -> None:
     def verb() -> Verb[bool]:
-        return bool((yield Ended("t", None)))
+        return bool((yield end_of("t", None)))
 
     answers = []
     waiting = threading.Thread(target=lambda: answers.append(carry_out(thread, verb())))
     waiting.start()
-    eventually(lambda: thread._ending)
+    eventually(lambda: thread._watched)
     asked(thread, Request(cancels=[CancelAsked("t", "enough")]))
     waiting.join(30)
     assert answers == [True]
@@ -129,7 +180,7 @@ def test_without_a_timeout_it_waits_for_as_long_as_it_takes(thread: StoreThread,
 @both
 def test_who_waits_while_the_store_is_closed_is_told(thread: StoreThread, carry_out: Way) -> None:
     def verb() -> Verb[bool]:
-        return bool((yield Ended("t", None)))
+        return bool((yield end_of("t", None)))
 
     raised = []
 
@@ -141,7 +192,7 @@ def test_who_waits_while_the_store_is_closed_is_told(thread: StoreThread, carry_
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    eventually(lambda: thread._ending)
+    eventually(lambda: thread._watched)
     thread.close()
     waiting.join(30)
     assert raised == ["this App was closed"]
@@ -149,10 +200,10 @@ def test_who_waits_while_the_store_is_closed_is_told(thread: StoreThread, carry_
 
 async def cancelled_while_it_waits(thread: StoreThread, *, close: bool = False) -> bool:
     def verb() -> Verb[None]:
-        yield Ended("t", None)
+        yield end_of("t", None)
 
     task = asyncio.ensure_future(aask(thread, verb()))
-    await asyncio.to_thread(eventually, lambda: thread._ending)
+    await asyncio.to_thread(eventually, lambda: thread._watched)
     if close:
         thread.close()
     task.cancel()
@@ -164,7 +215,7 @@ async def cancelled_while_it_waits(thread: StoreThread, *, close: bool = False) 
 def test_a_cancelled_await_leaves_nothing_behind(thread: StoreThread) -> None:
     assert asyncio.run(cancelled_while_it_waits(thread))
     asked(thread, lambda _: None)
-    assert thread._ending == {}
+    assert thread._watched == {}
 
 
 def test_a_cancelled_await_is_cancelled_also_if_the_store_is_closed_meanwhile(thread: StoreThread) -> None:
@@ -192,7 +243,7 @@ def test_an_interrupted_wait_leaves_nothing_behind(thread: StoreThread) -> None:
         raise KeyboardInterrupt
 
     def verb() -> Verb[None]:
-        yield Ended("t", None)
+        yield end_of("t", None)
 
     old = signal.signal(signal.SIGALRM, interrupt)
     try:
@@ -203,14 +254,14 @@ def test_an_interrupted_wait_leaves_nothing_behind(thread: StoreThread) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
     asked(thread, lambda _: None)
-    assert thread._ending == {}
+    assert thread._watched == {}
 
 
 @both
 def test_a_store_that_cannot_be_opened_is_the_verbs_to_deal_with(carry_out: Way) -> None:
     def verb() -> Verb[str]:
         try:
-            yield Ended("t", None)
+            yield end_of("t", None)
         except StoreUnavailable:
             return "nothing there"
         return "there"
@@ -258,7 +309,7 @@ def test_when_no_more_verbs_can_be_made_those_under_way_are_over(thread: StoreTh
 
 def test_of_several_verbs_the_first_that_fails_is_told(thread: StoreThread) -> None:
     def failing() -> Verb[int]:
-        yield lambda store: store.ended([])[0]
+        yield lambda store: store.glance([])[0]
         return 0
 
     with pytest.raises(IndexError):

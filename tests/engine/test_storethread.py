@@ -7,14 +7,16 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import pytest
 
-from duly.engine.storethread import StoreThread, merged
+from duly.core.task import State
+from duly.engine.desk import NEVER
+from duly.engine.storethread import RIPPLE_SECONDS, Done, StoreThread, merged
 from duly.errors import StoreUnavailable
 from duly.ports import CancelAsked, Request, Submission
 from duly.store.sqlite.bell import DatagramBell, Ringer
@@ -169,11 +171,11 @@ def test_a_closed_store_is_used_no_more_and_can_be_closed_again(thread: StoreThr
 def test_whoever_waits_is_told_that_the_store_was_closed(thread: StoreThread, lane: int) -> None:
     told: SimpleQueue[BaseException | None] = SimpleQueue()
     asked(thread, submit(submission("t", lane)))
-    thread.when_ended("t", lambda _, error: told.put(error))
-    thread.when_changed(thread.changes, lambda _, error: told.put(error))
+    for _ in range(2):
+        watched_by(thread, lambda _, error: told.put(error))
     asked(thread, lambda _: None)
     thread.close()
-    assert any(isinstance(told.get(timeout=SECONDS), StoreUnavailable) for _ in range(2))
+    assert all(isinstance(told.get(timeout=SECONDS), StoreUnavailable) for _ in range(2))
 
 
 class Closing(deque[Any]):
@@ -220,9 +222,13 @@ def other(path: Path) -> SqliteStore:
     return store
 
 
+def watched_by(thread: StoreThread, done: Done, task_id: str = "t", after: int = NEVER) -> Callable[[], None]:
+    return thread.watch({task_id: after}, done, thread.post)
+
+
 def ended_by(thread: StoreThread, task_id: str = "t") -> threading.Event:
     told = threading.Event()
-    thread.when_ended(task_id, lambda *_: told.set())
+    watched_by(thread, lambda *_: told.set(), task_id)
     asked(thread, lambda _: None)
     return told
 
@@ -257,21 +263,91 @@ def test_an_end_committed_by_a_callers_own_thread_is_told_to_who_waits(thread: S
     assert told.wait(2)
 
 
-def test_a_ring_makes_it_look(thread: StoreThread, lane: int) -> None:
+def test_a_ring_makes_it_look(thread: StoreThread, lane: int, monkeypatch: pytest.MonkeyPatch) -> None:
     asked(thread, submit(submission("t", lane)))
-    changed: SimpleQueue[None] = SimpleQueue()
-    asked(thread, lambda _: None)
-    thread.when_changed(thread.changes, lambda *_: changed.put(None))
+    looked: SimpleQueue[None] = SimpleQueue()
+    glance = SqliteStore.glance
+    ended_by(thread)
+    monkeypatch.setattr(SqliteStore, "glance", lambda store, ids: (looked.put(None), glance(store, ids))[1])
     ringer = Ringer()
     ringer.ring([thread.address])
     ringer.close()
-    changed.get(timeout=SECONDS)
+    looked.get(timeout=SECONDS)
+
+
+def test_where_no_ripple_can_be_felt_others_writes_are_looked_for(
+    thread: StoreThread, lane: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SqliteStore, "ripples", lambda _: None)
+    asked(thread, submit(submission("t", lane)))
+    told, others = ended_by(thread), other(tmp_path)
+    end(others)
+    assert told.wait(SECONDS)
+    others.close()
+
+
+def test_one_look_serves_all_who_wait(
+    thread: StoreThread, lane: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"t{number}" for number in range(50)]
+    asked(thread, submit(*(submission(name, lane) for name in names)))
+    all_told, others = [ended_by(thread, name) for name in names], other(tmp_path)
+    looks = []
+    glance = SqliteStore.glance
+    monkeypatch.setattr(SqliteStore, "glance", lambda store, ids: (looks.append(len(ids)), glance(store, ids))[1])
+    others.exchange(Request(cancels=[CancelAsked(name, "enough") for name in names]))
+    assert all(told.wait(SECONDS) for told in all_told)
+    assert looks[0] == 50
+    assert len(looks) <= 2
+    others.close()
+
+
+def test_who_waits_for_any_of_several_is_told_once_by_the_first(thread: StoreThread, lane: int) -> None:
+    names = ["t", "u", "v"]
+    asked(thread, submit(*(submission(name, lane) for name in names)))
+    told: SimpleQueue[Any] = SimpleQueue()
+    thread.watch(dict.fromkeys(names, NEVER), lambda glance, _: told.put(glance.id), thread.post)
+    asked(thread, Request(cancels=[CancelAsked(name, "enough") for name in ("v", "u")]))
+    assert told.get(timeout=SECONDS) in ("u", "v")
+    asked(thread, Request(cancels=[CancelAsked("t", "enough")]))
+    asked(thread, lambda _: None)
+    assert (told.empty(), thread._watched) == (True, {})
+
+
+def test_who_waits_for_an_event_is_told_by_the_first_that_was_not_seen(thread: StoreThread, lane: int) -> None:
+    asked(thread, Request(submits=[submission("t", lane, state=State.SCHEDULED)]))
+    told: SimpleQueue[Any] = SimpleQueue()
+    for after in range(4):
+        watched_by(thread, lambda glance, _, after=after: told.put((after, glance.seq)), after=after)
+    assert told.get(timeout=SECONDS) == (0, 1)
+    asked(thread, Request(retries=["t"]))
+    assert told.get(timeout=SECONDS) == (1, 2)
+    asked(thread, Request(cancels=[CancelAsked("t", "enough")]))
+    assert sorted(told.get(timeout=SECONDS) for _ in range(2)) == [(2, 3), (3, 3)], "its end is news to all"
+
+
+def test_a_store_busy_with_what_nobody_waits_for_disturbs_nobody_much(
+    thread: StoreThread, lane: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked(thread, submit(submission("t", lane), submission("u", lane)))
+    told, others = ended_by(thread), other(tmp_path)
+    looks = []
+    version = SqliteStore.version
+    monkeypatch.setattr(SqliteStore, "version", lambda store: (looks.append(1), version(store))[1])
+    began = time.monotonic()
+    for _ in range(200):
+        others.exchange(Request(retries=["u"]))  # refused, and felt all the same
+    seconds = time.monotonic() - began
+    end(others)
+    assert told.wait(SECONDS)
+    assert len(looks) <= 3 + seconds / RIPPLE_SECONDS
+    others.close()
 
 
 def test_who_has_given_up_is_not_told(thread: StoreThread, lane: int) -> None:
     asked(thread, submit(submission("t", lane)))
     told: list[str] = []
-    forget = thread.when_ended("t", lambda *_: told.append("given up"))
+    forget = watched_by(thread, lambda *_: told.append("given up"))
     stays = ended_by(thread)
     forget()
     asked(thread, Request(cancels=[CancelAsked("t", "enough")]))
@@ -283,10 +359,10 @@ def test_who_has_given_up_is_not_told(thread: StoreThread, lane: int) -> None:
 
 def test_nobody_who_waits_leaves_anything_behind(thread: StoreThread, lane: int) -> None:
     asked(thread, submit(submission("t", lane)))
-    for forget in [thread.when_ended("t", lambda *_: None) for _ in range(3)]:
+    for forget in [watched_by(thread, lambda *_: None) for _ in range(3)]:
         forget()
     asked(thread, lambda _: None)
-    assert not thread._ending
+    assert not thread._watched
 
 
 def test_waiting_for_what_does_not_happen_costs_next_to_nothing(thread: StoreThread, lane: int) -> None:

@@ -58,7 +58,7 @@ def test_many_submitters_and_two_nodes_share_a_file(store: SqliteStore, start: S
     for submitter in submitters:
         assert line(submitter) == "done"
     names = {f"{name}-{place}" for name in "abcd" for place in range(100)}
-    eventually(lambda: len(store.ended(sorted(names))) == 400)
+    eventually(lambda: sum(glance.state == State.SUCCEEDED for glance in store.glance(sorted(names))) == 400)
     for node in nodes:
         node.kill()
         node.wait(30)

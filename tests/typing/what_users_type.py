@@ -86,6 +86,8 @@ def handles_tell_what_is_known() -> None:
     assert_type(handle.id, str)
     assert_type(handle.state, str)
     assert_type(handle.events(), Iterator[duly.Event])
+    assert_type(handle.on("update", lambda handle: str(handle.last_update)), duly.Handle[int])
+    assert_type(handle.retry(), duly.Handle[int])
     result = handle.wait(timeout=1)
     assert_type(result.ok, bool)
     assert_type(result.cause, str | None)

@@ -21,7 +21,7 @@ from duly.cli.words import ago, count, duration
 from duly.core.endings import megabytes
 from duly.core.stopping import SAMPLE_SECONDS
 from duly.errors import DulyError, StoreError
-from duly.handle import when
+from duly.history import when
 from duly.ports import Finding
 from duly.runner.child import MEMORY_SLACK
 from duly.runner.perform import perform

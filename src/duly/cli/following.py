@@ -19,7 +19,7 @@ from duly.cli.streams import COLORS, console, flush, is_quiet, plain, put, put_n
 from duly.cli.words import count, duration, json_text
 from duly.core.task import ENDED, State, shown
 from duly.errors import WaitTimeout
-from duly.handle import Event, when
+from duly.history import Event, when
 from duly.ports import TaskRow
 
 if TYPE_CHECKING:
@@ -84,10 +84,11 @@ class News(NamedTuple):
 class Following:
     """Tasks that are followed until they have ended; `find_more` tells of others to follow."""
 
-    def __init__(self, app: App, ids: list[str], find_more: Callable[[], list[str]] = list) -> None:
+    def __init__(self, app: App, ids: list[str], find_more: Callable[[], list[str]] | None = None) -> None:
         self._app = app
+        self._patience = PATIENCE if find_more is None else LOOK_SECONDS  # nobody tells of what is to be found
         self._live: dict[str, int] = dict.fromkeys(ids, 0)
-        self._find_more = find_more
+        self._find_more = find_more or list
         self.tasks: dict[str, Followed] = {}
 
     def news(self, seconds: float | None = None) -> Iterator[list[News]]:
@@ -95,7 +96,7 @@ class Following:
         until = None if seconds is None else time.monotonic() + seconds
         pause = 0.0
         while self._live:
-            left = PATIENCE if until is None else min(PATIENCE, until - time.monotonic())
+            left = self._patience if until is None else min(self._patience, until - time.monotonic())
             if left <= 0:
                 raise WaitTimeout(f"{count(len(self._live), 'task')} had not ended after {seconds:g} s")
             yield self._look(left if pause else 0.0)

@@ -17,7 +17,8 @@ from duly.core.endings import exception_of
 from duly.core.order import Band
 from duly.core.task import ENDED, Ending, State, shown
 from duly.errors import TaskError
-from duly.handle import Event, ending_of, when
+from duly.handle import ending_of
+from duly.history import Event, when
 from duly.ports import TaskRow
 
 MOST_TEXT = 2000

@@ -14,7 +14,7 @@ from duly.cli.places import app_option, check_store, named_app, url_option
 from duly.cli.streams import plain, put, put_json, say, styled, talk_options
 from duly.cli.words import ago, aligned, count, duration
 from duly.core.task import State, shown
-from duly.handle import when
+from duly.history import when
 from duly.ports import NodeRow, Tally
 
 STATES = ("scheduled", "ready", "running", "cancelling", "succeeded", "failed", "cancelled", "expired")

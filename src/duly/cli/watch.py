@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import click
 
@@ -83,10 +84,13 @@ def _following(app: App, task_ids: tuple[str, ...], action: str | None) -> Follo
             app.handle(task_id).refresh()  # which raises for one that is not there
         return Following(app, ids)
 
-    def going() -> list[str]:
-        return [task.id for task in app.tasks(action=action, state=GOING, first=MOST)]
+    began = datetime.now(UTC)
 
-    return Following(app, ids, going) if (ids := going()) else None
+    def come() -> list[str]:
+        return [task.id for task in app.tasks(action=action, since=began, first=MOST)]
+
+    ids = [task.id for task in app.tasks(action=action, state=GOING, first=MOST)]
+    return Following(app, ids, come) if ids else None
 
 
 @contextmanager

@@ -1,19 +1,20 @@
 """One body for sync and async callers.
 
 A verb that talks to the store is written once, as a generator that yields what it asks for: a `Request` to exchange,
-a function of the store to call, or `Ended` and `Changed` to wait for. `ask` drives it from a plain thread, `aask`
-from an event loop, `pursue` by callbacks where nobody waits; that is all that differs.
+a function of the store to call, a `Watch` to wait for, a `Tell` to call what the caller gave. `ask` drives it from a
+plain thread, `aask` from an event loop, `pursue` by callbacks where nobody waits; that is all that differs.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from duly.engine.storethread import Done
+from duly.engine.storethread import Done, Post
+from duly.errors import OptionInvalid
 from duly.ports import Request, Store
 from duly.wire.runner import Question
 
@@ -23,31 +24,34 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Ended(NamedTuple):
-    """Wait until a task has ended; answered with whether it has within so many seconds."""
+class Watch(NamedTuple):
+    """Wait for news of any of these tasks, of each of which the event of a number was the last one seen.
 
-    task_id: str
+    Answered with how one stands that has a later event, has ended or is unknown; with None after so many seconds.
+    """
+
+    seen: Mapping[str, int]
     timeout: float | None
 
 
-class Changed(NamedTuple):
-    """Wait until the thread's `changes` is another; answered with whether it was within so many seconds."""
+class Tell(NamedTuple):
+    """Call what the caller has given with one argument, in the thread that waits; what it raises is the caller's."""
 
-    since: int
-    timeout: float | None
+    function: Callable[[Any], Any]
+    argument: Any
 
 
-Asked: TypeAlias = Request | Callable[[Store], Any] | Ended | Changed | Question
+Asked: TypeAlias = Request | Callable[[Store], Any] | Watch | Question | Tell
 Verb: TypeAlias = Generator[Asked, Any, T]
+GiveUp: TypeAlias = Callable[[], None] | None
 
 
 class Carrier(Protocol):
     """Who carries out what verbs ask for: the store's thread or, in a handler, the line to the supervisor.
 
-    `changes` counts the changes of the store that were noticed; at `address` a submitter can be rung.
+    At `address` a submitter can be rung.
     """
 
-    changes: int
     address: str
 
     def open(self) -> None:
@@ -59,11 +63,8 @@ class Carrier(Protocol):
     def do(self, job: Any, done: Done) -> None:
         """Have it done, in the caller's thread if that is quicker."""
 
-    def when_ended(self, task_id: str, done: Done) -> Callable[[], None]:
-        """Tell `done` once this task has ended, unless what is returned is called before."""
-
-    def when_changed(self, since: int, done: Done) -> Callable[[], None]:
-        """Tell `done` once `changes` is not `since`, unless what is returned is called before."""
+    def watch(self, seen: Mapping[str, int], done: Done, post: Post) -> Callable[[], None]:
+        """Tell `done` what a `Watch` is answered with, unless what is returned is called before; `post` as above."""
 
 
 def ask(thread: Carrier, verb: Verb[T]) -> T:
@@ -71,6 +72,10 @@ def ask(thread: Carrier, verb: Verb[T]) -> T:
     try:
         asked = next(verb)
         while True:
+            if isinstance(asked, Tell):
+                _tell(asked)
+                asked = verb.send(None)
+                continue
             answer, give_up = _Answer(), None
             try:
                 give_up = _post(thread, asked, answer.done, thread.do)
@@ -82,9 +87,11 @@ def ask(thread: Carrier, verb: Verb[T]) -> T:
                 if give_up is not None:
                     give_up()
                 raise
-            if result is _NOT_YET and give_up is not None:
-                give_up()
-            asked = verb.send(result is not _NOT_YET if give_up is not None else result)
+            if result is _NOT_YET:
+                result = None
+                if give_up is not None:
+                    give_up()
+            asked = verb.send(result)
     except StopIteration as stop:
         value: T = stop.value
         return value
@@ -122,6 +129,12 @@ async def aask(thread: Carrier, verb: Verb[T]) -> T:
     try:
         asked = next(verb)
         while True:
+            if isinstance(asked, Tell):
+                told = _call(asked)
+                if told is not None:
+                    await told
+                asked = verb.send(None)
+                continue
             future: asyncio.Future[Any] = loop.create_future()
             give_up = None
             try:
@@ -129,14 +142,14 @@ async def aask(thread: Carrier, verb: Verb[T]) -> T:
                 async with asyncio.timeout(_timeout(asked)):
                     result = await future
             except TimeoutError:
-                result = _NOT_YET
+                result = None
             except Exception as error:  # noqa: BLE001 - it is the verb's to deal with
                 asked = verb.throw(error)
                 continue
             finally:
                 if give_up is not None and not (future.done() and not future.cancelled()):
                     give_up()
-            asked = verb.send(result is not _NOT_YET if give_up is not None else result)
+            asked = verb.send(result)
     except StopIteration as stop:
         value: T = stop.value
         return value
@@ -163,17 +176,34 @@ def pursue(thread: Carrier, verb: Verb[T], done: Done) -> None:
     go_on(None, None)
 
 
-def _post(thread: Carrier, asked: Asked, done: Done, post: Callable[[Any, Done], None]) -> Callable[[], None] | None:
-    if isinstance(asked, Ended):
-        return thread.when_ended(asked.task_id, done)
-    if isinstance(asked, Changed):
-        return thread.when_changed(asked.since, done)
+def _post(thread: Carrier, asked: Asked, done: Done, post: Post) -> GiveUp:
+    if isinstance(asked, Watch):
+        return thread.watch(asked.seen, done, post)
     post(asked, done)
     return None
 
 
 def _timeout(asked: Asked) -> float | None:
-    return asked.timeout if isinstance(asked, Ended | Changed) else None
+    return asked.timeout if isinstance(asked, Watch) else None
+
+
+def _call(asked: Tell) -> Awaitable[Any] | None:
+    """Call it; what is to be awaited then is returned."""
+    try:
+        told = asked.function(asked.argument)
+    except StopIteration as error:  # which would end the verb in silence
+        raise RuntimeError(f"{asked.function!r} raised StopIteration") from error
+    return told if hasattr(told, "__await__") else None
+
+
+def _tell(asked: Tell) -> None:
+    told = _call(asked)
+    if told is not None:
+        if hasattr(told, "close"):
+            told.close()
+        raise OptionInvalid(
+            f"{asked.function!r} is async: only what is awaited (aresult, await_, aevents) can await it"
+        )
 
 
 _NOT_YET = object()

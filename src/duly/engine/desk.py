@@ -12,10 +12,10 @@ import msgspec
 from duly.core.lifecycle import admit
 from duly.core.order import Place, band_of, rank_terms
 from duly.core.passport import Options, Passport
-from duly.core.task import State, shown
-from duly.engine.asking import Changed, Ended, Verb
+from duly.core.task import ENDED, State, shown
+from duly.engine.asking import Verb, Watch
 from duly.errors import OptionInvalid, RetryRefused, StoreDamaged, TaskNotFound, WaitTimeout
-from duly.ports import CancelAsked, EventRow, Filter, Part, Request, Retried, Submission, TaskRow
+from duly.ports import UNKNOWN, CancelAsked, EventRow, Filter, Glance, Part, Request, Retried, Submission, TaskRow
 
 T = TypeVar("T")
 _ADMITTED: dict[int, str] = {state: shown(state, None) for state in State}
@@ -27,6 +27,9 @@ MOST_TEXT = 8 * 1024 * 1024
 """Characters of their payloads, of which the last one may bring more."""
 
 PAGE = 200
+NEVER = 1 << 62
+"""The number of an event that no task has: who has seen that waits for the end alone."""
+
 CancelAnswer = Literal["cancelled", "asked", "ended"]
 
 _ONCE_MORE = "submit a new task to do it once more"
@@ -142,31 +145,34 @@ class Desk:
         update: Any = yield lambda store: store.last_update(task_id)
         return None if update is None else msgspec.json.decode(update).get("data")
 
-    def await_change(self, since: int, timeout: float | None) -> Verb[bool]:
-        """Wait until the store has changed since the thread counted so many changes; whether it did in time."""
-        changed: bool = yield Changed(since, timeout)
-        return changed
-
     # waiting
     def wait(self, task_id: str, timeout: float | None) -> Verb[TaskRow]:
         """Wait until a task has ended, and read it; raises `WaitTimeout` and `TaskNotFound`."""
-        row = yield from self.find(task_id)
-        if row.state < State.SUCCEEDED:
-            ended = yield Ended(task_id, timeout)
-            if not ended:
-                raise WaitTimeout(f"task {task_id} had not ended after {timeout:g} s; it goes on")
-            row = yield from self.find(task_id)
-        return row
+        yield from self.news(task_id, NEVER, timeout)
+        return (yield from self.find(task_id))
 
-    def ended(self, ids: Sequence[str]) -> Verb[list[TaskRow]]:
-        """Read those of some tasks that have ended, with their payloads and results; a page of them at most."""
-        ended: list[str] = yield lambda store: store.ended(ids)
+    def news(self, task_id: str, after: int, timeout: float | None) -> Verb[Glance]:
+        """Wait until a task has an event after a number or has ended; raises `WaitTimeout` and `TaskNotFound`."""
+        glance: Glance | None = yield Watch({task_id: after}, timeout)
+        if glance is None:
+            raise WaitTimeout(f"task {task_id} had not ended after {timeout:g} s; it goes on")
+        if glance.state == UNKNOWN:
+            raise TaskNotFound(f"there is no task {task_id}")
+        return glance
+
+    def ended(self, ids: Sequence[str], patience: float) -> Verb[list[TaskRow]]:
+        """Read those of some tasks that have ended, with their payloads and results; a page of them at most.
+
+        If none has, wait for so many seconds at most until one has.
+        """
+        yield Watch(dict.fromkeys(ids, NEVER), patience)
+        glances: list[Glance] = yield lambda store: store.glance(ids)
+        ended = [glance.id for glance in glances if glance.state in ENDED]
         found: list[TaskRow] = yield lambda store: store.find(ended[:PAGE])
         for place, row in enumerate(found):
             found[place] = yield from self.whole(row, "payload", "value")
         return found
 
-    # cancelling
     def cancel_all(self, ids: Sequence[str], reason: str) -> Verb[None]:
         """Cancel those of some tasks that have not ended, all in one transaction."""
         yield Request(cancels=[CancelAsked(task_id, reason) for task_id in ids])

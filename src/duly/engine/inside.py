@@ -17,7 +17,7 @@ from duly.core.passport import Options, Passport
 from duly.engine.asking import Carrier, Verb, pursue
 from duly.engine.desk import CancelAnswer, Desk
 from duly.errors import DulyError, InvalidInput, NotAvailable, OptionInvalid, PayloadInvalid, StoreBusy
-from duly.ports import EventRow, Filter, Part, Runner, TaskRow
+from duly.ports import EventRow, Filter, Glance, Part, Runner, TaskRow
 from duly.wire.runner import Answered, Ask, Question, Refused, encode
 
 MOST_TOGETHER = 1_000
@@ -60,10 +60,9 @@ KINDS = {
     "runs": _kind(tuple[str, int], list[EventRow]),
     "last_update": _kind(tuple[str], Any),
     "declared": _kind(tuple[str, int | None, str | None], Declared),
-    "ended": _kind(tuple[str], None),
-    "changed": _kind(tuple[int], None),
+    "watch": _kind(tuple[dict[str, int]], Glance),
 }
-"""All that can be asked. The last two are waits; `forget` takes one back."""
+"""All that can be asked. The last one is to wait; `forget` takes it back."""
 
 
 class DistantDesk(Desk):
@@ -217,10 +216,8 @@ class Inside:
 
     def _begin(self, verb: str, arguments: Any, done: Callable[..., None]) -> Callable[[], None] | None:
         match verb:
-            case "ended":
-                return self._thread.when_ended(arguments[0], done)
-            case "changed":
-                return self._thread.when_changed(arguments[0], done)
+            case "watch":
+                return self._thread.watch(arguments[0], done, self._thread.post)
             case "submit":
                 (passports,) = arguments
                 self._check(passports)
@@ -267,10 +264,10 @@ class Inside:
         if error is not None:
             self._refuse(caller.runner, number, error)
         else:
-            caller.runner.answer(Answered(number, self._thread.changes, body))
+            caller.runner.answer(Answered(number, body))
 
     def _refuse(self, runner: Runner, number: int, error: BaseException) -> None:
-        runner.answer(Answered(number, self._thread.changes, refused=Refused.of(error)))
+        runner.answer(Answered(number, refused=Refused.of(error)))
 
     # letting go
     def waits(self, runner: int) -> bool:

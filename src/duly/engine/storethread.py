@@ -12,31 +12,65 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, TypeAlias
 
+from duly.core.task import ENDED
 from duly.engine import forks
 from duly.engine.waker import Waker
 from duly.errors import StoreError, StoreUnavailable
-from duly.ports import Bell, Reply, Request, Store
+from duly.ports import UNKNOWN, Bell, Glance, Reply, Request, Ripples, Store
 
 Done: TypeAlias = Callable[[Any, BaseException | None], None]
 """Called with the result or the error in whichever thread did the job; must be quick and not raise."""
+
+Post: TypeAlias = Callable[[Any, Done], None]
+
+OVER = (*ENDED, UNKNOWN)
+"""States of tasks that nothing more is heard of."""
 
 CLOSED = "this App was closed"
 FORK_SECONDS = 11.0
 """How long a fork waits for who uses the store; a write gives up after 10 s."""
 
-CHANGE_SECONDS = 0.02
-"""How often the store is asked for changes while somebody waits for one and no bell may ring."""
+RIPPLE_SECONDS = 0.01
+"""How often ripples are followed while somebody waits: a busy store makes a thousand a second."""
+
+LOOK_SECONDS = 0.02
+"""How often the store is asked for changes while somebody waits and no ripple can be felt."""
+
+SHORT_SECONDS = 0.001
+"""Telling those who wait may take so long at any time; if it takes longer, the thread rests from it for as long."""
+
+
+class Wait:
+    """Somebody who waits for news of any of these tasks; of each the number of the last event that was seen."""
+
+    def __init__(self, seen: Mapping[str, int], done: Done) -> None:
+        self.seen = seen
+        self.done = done
+
+    def told(self, glance: Glance) -> bool:
+        """Tell how a task stands, if that is news: it has a new event, has ended, or there is none."""
+        if glance.seq <= self.seen[glance.id] and glance.state not in OVER:
+            return False
+        self.done(glance, None)
+        return True
+
+
+class Watched:
+    """A task that somebody waits for: how it stood at the last look, and who waits for it."""
+
+    __slots__ = ("glance", "waits")
+
+    def __init__(self, glance: Glance) -> None:
+        self.glance = glance
+        self.waits: list[Wait] = []
 
 
 class StoreThread:
-    """A store and its thread; begun at the first job, ended by `close`. A forked process has a thread of its own.
-
-    `changes` counts the changes that were noticed: own writes, rings, and others' writes while somebody waits.
-    """
+    """A store and its thread; begun at the first job, ended by `close`. A forked process has a thread of its own."""
 
     def __init__(self, make_store: Callable[[], Store], make_bell: Callable[[], Bell], poll: float) -> None:
         self._make_store = make_store
@@ -48,8 +82,9 @@ class StoreThread:
     def _begin(self) -> None:
         self._pid = os.getpid()
         self._jobs: deque[tuple[Request | Callable[[Store], Any], Done]] = deque()
-        self._ending: dict[str, list[Done]] = {}
-        self._changing: list[Done] = []
+        self._watched: dict[str, Watched] = {}
+        self._ripples: Ripples | None = None
+        self._mute = False  # it was tried, and none can be felt
         self._lock = threading.Lock()
         self._using = threading.Lock()
         self._rests = False
@@ -58,7 +93,9 @@ class StoreThread:
         self._waker: Waker
         self._thread: threading.Thread | None = None
         self._version = -1
-        self.changes = 0
+        self._changes = 0  # that were noticed: own writes, rings, and others' writes while somebody waits
+        self._told = 0  # how many changes there were when who waits was told
+        self._look_at = self._tell_at = self._rest = 0.0
         self.address = ""
         forks.care_for(self)
 
@@ -123,32 +160,35 @@ class StoreThread:
                 self._carry_out(self._store, job, done)
             finally:
                 self._busy = False
-        if self._ending or self._changing:
+        if self._watched and isinstance(job, Request):
             self._waker.wake()  # somebody may have waited for this
 
-    def when_ended(self, task_id: str, done: Done) -> Callable[[], None]:
-        """Tell `done` once this task has ended, unless what is returned is called before."""
+    def watch(self, seen: Mapping[str, int], done: Done, post: Post) -> Callable[[], None]:
+        """Tell `done` how one of these tasks stands as soon as it has an event after that seen, or has ended.
 
-        def wait(store: Store) -> None:
-            if store.ended([task_id]):
-                done(None, None)
-            else:
-                self._ending.setdefault(task_id, []).append(done)
+        A task that there is not is told at once. `post` is this thread's `post` or `do`. What is returned gives up:
+        `done` is then told no more.
+        """
+        wait = Wait(dict(seen), done)
 
-        def forget(_: Store) -> None:
-            waiting = self._ending.get(task_id, [])
-            if done in waiting:
-                waiting.remove(done)
-            if not waiting:
-                self._ending.pop(task_id, None)
+        def begin(store: Store) -> None:
+            glances = _glances(store, wait.seen)
+            if any(wait.told(glance) for glance in glances):
+                return
+            for glance in glances:
+                self._watched.setdefault(glance.id, Watched(glance)).waits.append(wait)
+            self._waker.wake()
 
-        self.post(wait, lambda _, error: done(None, error) if error is not None else None)
-        return lambda: self._post_if_open(forget)
+        post(begin, lambda _, error: done(None, error) if error is not None else None)
+        return lambda: self._post_if_open(lambda _: self._forget(wait))
 
-    def when_changed(self, since: int, done: Done) -> Callable[[], None]:
-        """Tell `done` once `changes` is not `since`, unless what is returned is called before."""
-        self.post(lambda _: self._changing.append(done) if self.changes == since else done(None, None), _ignore)
-        return lambda: self._post_if_open(lambda _: self._changing.remove(done) if done in self._changing else None)
+    def _forget(self, wait: Wait) -> None:
+        for task_id in wait.seen:
+            watched = self._watched.get(task_id)
+            if watched is not None:
+                watched.waits = [other for other in watched.waits if other is not wait]
+                if not watched.waits:
+                    del self._watched[task_id]
 
     def _post_if_open(self, job: Callable[[Store], Any]) -> None:
         with suppress(StoreUnavailable):
@@ -188,19 +228,17 @@ class StoreThread:
             with self._using:
                 self._store = None
                 store.close()
+                if self._ripples is not None:
+                    self._ripples.close()
             self._fail_waiting(StoreUnavailable(CLOSED))
 
     def _loop(self, store: Store, bell: Bell) -> None:
         poll = select.poll()
         poll.register(self._waker, select.POLLIN)
         poll.register(bell, select.POLLIN)
-        look_at = 0.0
-        told = 0
         while True:
-            if not (self._ending or self._changing):
-                told = self.changes
-            wait = self._poll if not (self._ending or self._changing) else max(0.0, look_at - time.monotonic())
-            ready = {fd for fd, _ in poll.poll(wait * 1000)} if not self._jobs else {self._waker.fileno()}
+            wait = None if not self._watched else self._wait(store, poll, time.monotonic())
+            ready = {fd for fd, _ in poll.poll(wait)} if not self._jobs else {self._waker.fileno()}
             self._waker.clear()
             rung = bell.fileno() in ready
             if rung:
@@ -208,17 +246,42 @@ class StoreThread:
             with self._using:
                 self._busy = True
                 self._work(store)
-                self.changes += rung
-                if self._ending or self._changing:
-                    if time.monotonic() >= look_at:
-                        self._look(store)
-                        look_at = time.monotonic() + CHANGE_SECONDS
-                    if self.changes != told:
-                        told = self.changes
-                        self._tell_waiting(store)
+                self._changes += rung
+                if self._watched:
+                    self._watch(store, ready)
+                else:
+                    self._told = self._changes
                 self._busy = False
             if self._closed and not self._jobs:
                 return
+
+    def _wait(self, store: Store, poll: select.poll, now: float) -> float:
+        """How many milliseconds to wait at most, while somebody waits; ripples are listened to, or rested from."""
+        if self._ripples is None and not self._mute:
+            self._ripples = store.ripples()
+            self._mute = self._ripples is None
+        if self._ripples is not None:
+            poll.register(self._ripples, select.POLLIN if now >= self._rest else 0)
+        due = self._rest if now < self._rest else self._look_at
+        if self._changes != self._told:
+            due = self._tell_at
+        return max(0.0, due - now) * 1000
+
+    def _watch(self, store: Store, ready: set[int]) -> None:
+        """Look for what others have written, if that may be, and tell those who wait."""
+        now = time.monotonic()
+        if self._ripples is not None and self._ripples.fileno() in ready:
+            self._ripples.silence()
+            self._rest = now + RIPPLE_SECONDS
+            self._look_at = now
+        if now >= self._look_at:
+            self._look(store)
+            self._look_at = now + (LOOK_SECONDS if self._ripples is None else self._poll)
+        if self._changes != self._told and now >= self._tell_at:
+            self._told = self._changes
+            self._tell(store)
+            end = time.monotonic()
+            self._tell_at = end if end - now < SHORT_SECONDS else 2 * end - now
 
     def _work(self, store: Store) -> None:
         """Do all jobs there are, requests together in one transaction."""
@@ -256,7 +319,7 @@ class StoreThread:
             reply = store.exchange(merged([request for request, _ in requests]))
         except BaseException as raised:  # noqa: BLE001 - it is raised where it was asked for
             error = raised
-        self.changes += 1
+        self._changes += 1
         if error is not None and not isinstance(error, StoreError) and len(requests) > 1:
             for request, done in requests:  # the fault of what one of them asked for
                 self._exchange(store, [(request, done)])
@@ -276,26 +339,34 @@ class StoreThread:
         except StoreError as error:
             self._fail_waiting(error)
             return
-        self.changes += version != self._version
+        self._changes += version != self._version
         self._version = version
 
-    def _tell_waiting(self, store: Store) -> None:
+    def _tell(self, store: Store) -> None:
+        """Tell who waits for a task that stands otherwise than at the last look."""
         try:
-            changing, self._changing = self._changing, []
-            for done in changing:
-                done(None, None)
-            for task_id in store.ended(list(self._ending)) if self._ending else ():
-                for done in self._ending.pop(task_id):
-                    done(None, None)
+            glances = _glances(store, self._watched)
         except StoreError as error:
             self._fail_waiting(error)
+            return
+        for glance in glances:
+            watched = self._watched.get(glance.id)
+            if watched is None or watched.glance == glance:
+                continue
+            watched.glance = glance
+            for wait in [wait for wait in watched.waits if wait.told(glance)]:
+                self._forget(wait)
 
     def _fail_waiting(self, error: StoreError) -> None:
-        waiting = [*self._changing, *(done for group in self._ending.values() for done in group)]
-        self._changing = []
-        self._ending = {}
-        for done in waiting:
-            done(None, error)
+        watched, self._watched = self._watched, {}
+        for wait in {wait for task in watched.values() for wait in task.waits}:
+            wait.done(None, error)
+
+
+def _glances(store: Store, ids: Iterable[str]) -> list[Glance]:
+    """How these tasks stand, each of them once."""
+    found = {glance.id: glance for glance in store.glance(list(ids))}
+    return [found.get(task_id) or Glance(task_id) for task_id in ids]
 
 
 def _holds(request: Request) -> bool:

@@ -14,10 +14,12 @@ import signal
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import count
 from typing import Any, TypeAlias
+
+import msgspec
 
 from duly.errors import DulyError, NotAvailable, PayloadInvalid, StoreUnavailable
 from duly.runner.channel import Channel, pair
@@ -37,13 +39,12 @@ _ANY_SIZE = 1 << 40
 class Line:
     """The runner's side. It does for a handler what the store's thread does for others.
 
-    `asker` returns the (key, claim) of the attempt that asks, or raises. `changes` is what the supervisor last counted.
+    `asker` returns the (key, claim) of the attempt that asks, or raises.
     """
 
     address = ""
 
     def __init__(self, channel: Channel, answers: Channel, most: int, asker: Callable[[], tuple[int, int]]) -> None:
-        self.changes = 0
         self.most = most
         self._channel = channel
         self._answers = answers
@@ -68,16 +69,15 @@ class Line:
 
     do = post
 
-    def when_ended(self, task_id: str, done: Done) -> Callable[[], None]:
-        """Tell `done` once this task has ended, unless what is returned is called before."""
-        return self._wait(Question("ended", encode((task_id,))), done)
+    def watch(self, seen: Mapping[str, int], done: Done, _post: object) -> Callable[[], None]:
+        """Tell `done` how one of these tasks stands that has news, unless what is returned is called before."""
 
-    def when_changed(self, since: int, done: Done) -> Callable[[], None]:
-        """Tell `done` once `changes` is not `since`, unless what is returned is called before."""
-        return self._wait(Question("changed", encode((since,))), done)
+        def tell(body: Any, error: BaseException | None) -> None:
+            from duly.ports import Glance  # noqa: PLC0415 - who waits has it
 
-    def _wait(self, question: Question, done: Done) -> Callable[[], None]:
-        number = self._ask(question, done)
+            done(None if error is not None else Glance(*msgspec.msgpack.decode(body)), error)
+
+        number = self._ask(Question("watch", encode((dict(seen),))), tell)
 
         def give_up() -> None:
             if self._waiting.pop(number, None) is not None:
@@ -124,7 +124,6 @@ class Line:
         with suppress(OSError, ValueError):  # the user's code got hold of the line
             while data := self._answers.receive():
                 answered = decode_answered(data)
-                self.changes = answered.changes
                 done = self._waiting.pop(answered.number, None)
                 if done is not None:
                     error = None if answered.refused is None else answered.refused.error()

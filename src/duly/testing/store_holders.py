@@ -15,7 +15,8 @@ from duly.testing.store_hands import POLICY, Check, Hands, ended
 def a_success_ends_a_task(hands: Hands) -> None:
     """The outcome is kept with the task, and its history has it once."""
     task_id = hands.submit()
-    assert hands.store.ended([task_id, "unknown"]) == ["unknown"], "a task that waits has not ended"
+    waits = hands.store.glance([task_id, "unknown"])
+    assert [tuple(glance) for glance in waits] == [(task_id, State.READY, None, 1)], waits
     held = hands.claim_one()
     assert hands.seen(task_id) == (State.RUNNING, 1)
     reply = hands.change(ended(held, Success('{"a":1}'), before=[("start", 5, None)]))
@@ -23,7 +24,8 @@ def a_success_ends_a_task(hands: Hands) -> None:
     assert reply.misses == [], reply.misses
     assert (row.state, row.value, row.started_at, row.ended_at) == (State.SUCCEEDED, '{"a":1}', 5, 7), row
     assert hands.told(task_id) == ["start", "success"], "a success is not told as it was"
-    assert hands.store.ended([task_id]) == [task_id], "a task that has ended is not told as ended"
+    over = hands.store.glance([task_id])
+    assert [tuple(glance) for glance in over] == [(task_id, State.SUCCEEDED, None, 3)], over
     assert hands.claim() == [], "a task that has ended was claimed"
 
 

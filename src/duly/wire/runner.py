@@ -205,10 +205,9 @@ _BY_CODE = {kind.code: kind for kind in vars(errors).values() if isinstance(kind
 
 
 class Answered(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The answer to an `Ask`, or why there is none. `changes` counts what the supervisor has seen of the store."""
+    """The answer to an `Ask`, or why there is none."""
 
     number: int
-    changes: int
     body: bytes = b""
     refused: Refused | None = None
 

@@ -2,7 +2,8 @@
 
 Each node holds the record lock (fcntl) of one byte for as long as its process lives; whoever finds it free knows that
 the node is dead, without pids and without time. Byte 0 is the gate: writers of different processes pass it one at a
-time, in the order of the kernel's queue, where SQLite's own busy handler would let the unlucky starve.
+time, in the order of the kernel's queue, where SQLite's own busy handler would let the unlucky starve. The file is
+touched after each commit that others may wait for; see `ripples`.
 
 Record locks belong to a process, not to a descriptor: the holder itself sees its own as free, and closing any
 descriptor of the file drops them all. So a process has one `LockFile` per file, the only module-level state of duly,
@@ -39,11 +40,17 @@ class LockFile:
         self.pid = os.getpid()
         self.users = 0
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not os.fstat(self._fd).st_size:
+            os.pwrite(self._fd, b"\n", 0)  # something to touch
         self._own: set[int] = set()
         self.turn = threading.Lock()
         self.leave: Callable[[], None] = partial(fcntl.lockf, self._fd, fcntl.LOCK_UN, 1, GATE)
         self._wanted: queue.SimpleQueue[_Waiter | None] = queue.SimpleQueue()
         self._helper: threading.Thread | None = None
+
+    def touch(self) -> None:
+        """Have it felt by who watches the file."""
+        os.pread(self._fd, 1, 0)
 
     # nodes
     def live(self, node: int) -> bool:
@@ -110,6 +117,9 @@ class Alone:
     def __init__(self) -> None:
         self.turn = threading.Lock()
         self._own: set[int] = set()
+
+    def touch(self) -> None:
+        """Nobody watches."""
 
     def live(self, node: int) -> bool:
         """Note that a node lives."""

@@ -57,7 +57,10 @@ class Batch:
 
 
 class Rows:
-    """What a request has to write, encoded before the write lock is taken; `any` tells whether there is anything."""
+    """What a request has to write, encoded before the write lock is taken.
+
+    `any` tells whether there is anything, `events` whether some of it is told in a task's history.
+    """
 
     def __init__(self, request: Request) -> None:
         self.batch = Batch(request.changes)
@@ -66,6 +69,7 @@ class Rows:
         self.retries = text(request.retries)
         self.submits = text(request.submits)
         self.any = not request.empty()
+        self.events = bool(request.changes or request.rejections or request.cancels or request.retries)
 
 
 def text(rows: Sequence[object]) -> str:

@@ -22,6 +22,7 @@ from duly.ports import (
     EventRow,
     Filter,
     Finding,
+    Glance,
     Lane,
     Miss,
     Next,
@@ -51,6 +52,7 @@ from duly.store.sqlite.bell import Ringer
 from duly.store.sqlite.checkpoint import Checkpointer
 from duly.store.sqlite.connection import duly_error, is_failed_sync, migrate, open_connection, translated
 from duly.store.sqlite.health import examine
+from duly.store.sqlite.ripples import FileRipples
 from duly.store.sqlite.rows import Batch, Rows, Succeeded, Told, only_submits, text
 
 T = TypeVar("T")
@@ -74,6 +76,7 @@ _bells = msgspec.json.Decoder(list[str]).decode
 _asked = msgspec.json.Decoder(list[Asked]).decode
 _due = msgspec.json.Decoder(tuple[int, str]).decode
 _plan = _encode(CANCEL).decode()
+_glances = msgspec.json.Decoder(list[Glance]).decode
 _held = msgspec.json.Decoder(list[Held]).decode
 
 
@@ -237,6 +240,8 @@ class SqliteStore:
         self._transact(lambda _: self._exchange(request, rows, reply, ring, large=large), durable=rows.any)
         if not reply.done:
             return Reply(now=reply.now, done=False)
+        if rows.events and self._lockfile is not None:
+            self._lockfile.touch()
         if self._ringer is not None:
             self._ringer.ring(ring)
         reply.claims = [self._with_payload(held) for held in reply.claims]
@@ -453,9 +458,10 @@ class SqliteStore:
         """Return the tasks with these ids, in no order; unknown ones are left out."""
         return [TaskRow(*row) for row in self._rows("find", ids=_encode(ids).decode())]
 
-    def ended(self, ids: Sequence[str]) -> list[str]:
-        """Return which of these tasks have ended, or are unknown."""
-        return [task_id for (task_id,) in self._rows("ended", ids=_encode(ids).decode())]
+    def glance(self, ids: Sequence[str]) -> list[Glance]:
+        """Return how these tasks stand, in no order; unknown ones are left out."""
+        ((glances,),) = self._rows("glance", ids=_encode(ids).decode())
+        return _glances(glances)
 
     def tasks(self, wanted: Filter, by: str, after: tuple[int, int] | None, most: int) -> list[TaskRow]:
         """Return a page of tasks, `newest` first or by `date`."""
@@ -482,6 +488,13 @@ class SqliteStore:
             Tally(queue, action, version, state, bool(asked), node, tasks, since)
             for queue, action, version, state, asked, node, tasks, since in self._rows("stats")
         ]
+
+    def ripples(self) -> FileRipples | None:
+        """Return what feels others' writes, or None if one must look for them."""
+        if isinstance(self._lockfile, lockfile.LockFile):
+            with suppress(OSError):
+                return FileRipples(self._lockfile.path)
+        return None
 
     def version(self) -> int:
         """Return a number that is another one after another connection has written."""
