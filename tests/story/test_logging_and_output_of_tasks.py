@@ -32,6 +32,13 @@ SHOP = """
         log.info("own words", extra={"task_id": "mine", "action": "own"})
         return task.id
 
+    @app.action("shop:shared", isolation="shared")
+    async def shared(task: duly.Task, number: int) -> None:
+        for step in range(3):
+            log.info("shared %d", number)
+            await asyncio.sleep(0.01)
+            await asyncio.to_thread(log.info, "shared %d", number)
+
     @app.action("shop:brief")
     def brief(number: int) -> None:
         log.info("number %d", number)
@@ -71,6 +78,28 @@ def test_records_name_task_action_and_attempt_in_threads_too_and_nothing_outside
         "own words by own mine in 1",
     }
     assert "Logging error" not in said
+
+
+def test_coroutines_side_by_side_in_one_process_log_each_as_itself(project: Any) -> None:
+    project.write("shop.py", SHOP)
+    project.write(
+        "main.py",
+        """
+        import os
+        os.dup2(1, 2)
+        import shop
+        with shop.app.worker(1):
+            handles = shop.app.submit_many(shop.shared.passport(number) for number in range(20))
+            for number, handle in enumerate(handles):
+                assert handle.wait(30).ok
+                print("id", handle.id, number, flush=True)
+        """,
+    )
+    said = project.run("main.py")
+    numbers = dict(re.findall(r"^id (\S+) (\d+)", said, re.MULTILINE))
+    logged = re.findall(r"^\[shop:shared (\S+)\] shared (\d+) by shop:shared (\S+) in 1", said, re.MULTILINE)
+    assert len(logged) == 20 * 6
+    assert all((numbers[label], numbers[named]) == (number, number) for label, number, named in logged)
 
 
 def test_what_brief_tasks_print_by_logging_is_each_ones_own(project: Any) -> None:
