@@ -52,6 +52,9 @@ _LATER = {
     "flow": "flows are to come",
 }
 
+DICE = 100
+"""Tasks for which the system is asked for random bytes at once."""
+
 
 class App:
     """A store, and the actions whose tasks it keeps.
@@ -72,6 +75,7 @@ class App:
         self._own_desk = Desk()
         self._origin = ""
         self._pid = 0
+        self._rolled: list[bytes] = []
         self._thread = self._make_thread()
 
     def __repr__(self) -> str:
@@ -187,22 +191,28 @@ class App:
 
     def make_passport(self, action: str, version: int, payload_json: str, options: Options) -> Passport:
         """Make a passport of what was checked before."""
-        now = time.time_ns()
+        now, dice = time.time_ns(), self._dice()
         return Passport(
-            id=uuid7(now // 1_000_000, os.urandom(10)),
+            id=uuid7(now // 1_000_000, dice),
             action=action,
             version=version,
             payload_json=payload_json,
             options=options,
-            origin=self._made_by(),
+            origin=self._origin,
             made_at=now // 1000,
         )
 
-    def _made_by(self) -> str:
-        if self._pid != os.getpid():  # the first time, or forked
-            self._pid = os.getpid()
+    def _dice(self) -> bytes:
+        """Return ten random bytes; by the many, since each call for them lets another thread have the interpreter."""
+        if self._pid != os.getpid():  # the first time, or forked: who made a passport, and with which dice, is told
+            self._pid, self._rolled = os.getpid(), []
             self._origin = f"{socket.gethostname()}:{self._pid}"
-        return self._origin
+        try:
+            return self._rolled.pop()
+        except IndexError:
+            rolled = os.urandom(10 * DICE)
+            self._rolled = [rolled[place : place + 10] for place in range(10, len(rolled), 10)]
+            return rolled[:10]
 
     def most_payload(self) -> int:
         """The bytes a payload may have; in a handler as its worker says."""

@@ -315,3 +315,26 @@ def test_of_several_verbs_the_first_that_fails_is_told(thread: StoreThread) -> N
     with pytest.raises(IndexError):
         list(ask_each(thread, [cancelling(0), failing(), cancelling(2), cancelling(3)]))
     assert list(ask_each(thread, [])) == []
+
+
+def test_answers_that_come_together_wake_a_loop_once(thread: StoreThread) -> None:
+    async def main() -> tuple[list[int], int]:
+        rest, wakes = threading.Event(), 0
+        loop = asyncio.get_running_loop()
+        plain = loop.call_soon_threadsafe
+
+        def counted(*arguments: Any) -> Any:
+            nonlocal wakes
+            wakes += 1
+            return plain(*arguments)
+
+        loop.call_soon_threadsafe = counted  # type: ignore[method-assign]
+        thread.post(lambda _: rest.wait(30), lambda *_: None)
+        tasks = [asyncio.ensure_future(aask(thread, cancelling(number))) for number in range(100)]
+        await asyncio.sleep(0)
+        rest.set()
+        return [await task for task in tasks], wakes
+
+    answers, wakes = asyncio.run(main())
+    assert answers == list(range(100))
+    assert wakes < 50

@@ -74,3 +74,15 @@ def test_what_nobody_can_store_fails_its_own_sender_alone(thread: StoreThread) -
     assert isinstance(cancel, UnicodeEncodeError)
     assert rescue.misses == []
     assert submit.answers == {"b": "created"}
+
+
+def test_no_more_tasks_share_a_transaction_than_are_stored_quickly(
+    thread: StoreThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("duly.engine.storethread.MOST_TOGETHER", 5)
+    asked(thread, lane_of)
+    sizes = (2, 3, 1, 7, 1)
+    requests = [Request(submits=[submission(f"{place}.{n}") for n in range(size)]) for place, size in enumerate(sizes)]
+    first, second, third, large, last = together(thread, *requests)
+    assert (first is second, second is third, third is large, large is last) == (True, False, False, False)
+    assert [len(reply.answers) for reply in (first, third, large, last)] == [5, 1, 7, 1]

@@ -8,9 +8,11 @@ plain thread, `aask` from an event loop, `pursue` by callbacks where nobody wait
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from duly.engine.storethread import Done, Post
@@ -49,10 +51,11 @@ GiveUp: TypeAlias = Callable[[], None] | None
 class Carrier(Protocol):
     """Who carries out what verbs ask for: the store's thread or, in a handler, the line to the supervisor.
 
-    At `address` a submitter can be rung.
+    At `address` a submitter can be rung. `letters` are the answers on their way to event loops.
     """
 
     address: str
+    letters: MutableMapping[Any, Any]
 
     def open(self) -> None:
         """Be ready, or raise why not."""
@@ -126,6 +129,7 @@ async def aask(thread: Carrier, verb: Verb[T]) -> T:
     import asyncio  # noqa: PLC0415 - 15 ms that sync callers need not spend
 
     loop = asyncio.get_running_loop()
+    letters = thread.letters.get(loop) or thread.letters.setdefault(loop, Letters(loop))
     try:
         asked = next(verb)
         while True:
@@ -138,9 +142,13 @@ async def aask(thread: Carrier, verb: Verb[T]) -> T:
             future: asyncio.Future[Any] = loop.create_future()
             give_up = None
             try:
-                give_up = _post(thread, asked, _deliverer(loop, future), thread.post)
-                async with asyncio.timeout(_timeout(asked)):
+                give_up = _post(thread, asked, partial(letters.put, future), thread.post)
+                timeout = _timeout(asked)
+                if timeout is None:
                     result = await future
+                else:
+                    async with asyncio.timeout(timeout):
+                        result = await future
             except TimeoutError:
                 result = None
             except Exception as error:  # noqa: BLE001 - it is the verb's to deal with
@@ -232,19 +240,31 @@ class _Answer:
         return self._result
 
 
-def _deliverer(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]) -> Done:
-    def deliver(result: Any, error: BaseException | None) -> None:
-        if future.cancelled():
+class Letters:
+    """Answers for one event loop. Those that come together wake it once: each time would hand the interpreter over."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = weakref.ref(loop)
+        self._answers: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
+        self._told = False
+
+    def put(self, future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+        """Have a future of the loop done; from any thread."""
+        self._answers.append((future, result, error))
+        loop = self._loop()
+        if self._told or loop is None:
             return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)
+        self._told = True
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(self._deliver)
 
-    def done(result: Any, error: BaseException | None) -> None:
-        try:
-            loop.call_soon_threadsafe(deliver, result, error)
-        except RuntimeError:
-            return  # the loop is closed: nobody waits any more
-
-    return done
+    def _deliver(self) -> None:
+        self._told = False  # from now on what comes may come too late for this time
+        while self._answers:
+            future, result, error = self._answers.popleft()
+            if future.done():
+                continue
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(result)

@@ -12,9 +12,10 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 from duly.core.task import ENDED
 from duly.engine import forks
@@ -33,6 +34,9 @@ OVER = (*ENDED, UNKNOWN)
 CLOSED = "this App was closed"
 FORK_SECONDS = 11.0
 """How long a fork waits for who uses the store; a write gives up after 10 s."""
+
+MOST_TOGETHER = 5_000
+"""Tasks of several callers that are stored in one transaction: nobody else writes meanwhile, for some 15 ms."""
 
 RIPPLE_SECONDS = 0.01
 """How often ripples are followed while somebody waits: a busy store makes a thousand a second."""
@@ -89,10 +93,12 @@ class StoreThread:
         self._using = threading.Lock()
         self._rests = False
         self._busy = False  # a hint alone: whoever is wrong about it waits, or is told a little later
+        self._sleeps = True  # or is about to look whether there are jobs
         self._store: Store | None = None
         self._waker: Waker
         self._thread: threading.Thread | None = None
         self._version = -1
+        self.letters: MutableMapping[Any, Any] = WeakKeyDictionary()
         self._changes = 0  # that were noticed: own writes, rings, and others' writes while somebody waits
         self._told = 0  # how many changes there were when who waits was told
         self._look_at = self._tell_at = self._rest = 0.0
@@ -116,8 +122,9 @@ class StoreThread:
         """Open the store, once; raises what that raises."""
         if self._pid != os.getpid():  # forked: neither the thread nor its right to the connection came along
             self._begin()
-        with self._lock:
-            self._open()
+        if self._thread is None:
+            with self._lock:
+                self._open()
 
     def _open(self) -> None:
         if self._closed:
@@ -144,7 +151,8 @@ class StoreThread:
         with self._lock:  # what is posted before a close is done by it
             self._open()
             self._jobs.append((job, done))
-        self._waker.wake()
+        if self._sleeps:  # who is awake will look; waking it hands the interpreter over
+            self._waker.wake()
 
     def do(self, job: Request | Callable[[Store], Any], done: Done) -> None:
         """The same in the caller's thread if the store is free, and then `done` was told on return."""
@@ -238,8 +246,11 @@ class StoreThread:
         poll.register(bell, select.POLLIN)
         while True:
             wait = None if not self._watched else self._wait(store, poll, time.monotonic())
-            ready = {fd for fd, _ in poll.poll(wait)} if not self._jobs else {self._waker.fileno()}
-            self._waker.clear()
+            self._sleeps = True
+            ready = {fd for fd, _ in poll.poll(wait)} if not self._jobs else set()
+            self._sleeps = False
+            if self._waker.fileno() in ready:
+                self._waker.clear()
             rung = bell.fileno() in ready
             if rung:
                 bell.silence()
@@ -285,14 +296,17 @@ class StoreThread:
 
     def _work(self, store: Store) -> None:
         """Do all jobs there are, requests together in one transaction."""
+        submits = 0
         requests: list[tuple[Request, Done]] = []
         calls: list[tuple[Callable[[Store], Any], Done]] = []
         while self._jobs:
             job, done = self._jobs.popleft()
             if isinstance(job, Request):
-                if _holds(job) and any(_holds(request) for request, _ in requests):
-                    self._exchange(store, requests)  # two holders: a transaction each
-                    requests = []
+                submits += len(job.submits)
+                two_holders = _holds(job) and any(_holds(request) for request, _ in requests)
+                if requests and (two_holders or submits > MOST_TOGETHER):  # a transaction each
+                    self._exchange(store, requests)
+                    requests, submits = [], len(job.submits)
                 requests.append((job, done))
             else:
                 calls.append((job, done))

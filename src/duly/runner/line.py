@@ -14,10 +14,11 @@ import signal
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from itertools import count
 from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -45,6 +46,7 @@ class Line:
     address = ""
 
     def __init__(self, channel: Channel, answers: Channel, most: int, asker: Callable[[], tuple[int, int]]) -> None:
+        self.letters: MutableMapping[Any, Any] = WeakKeyDictionary()
         self.most = most
         self._channel = channel
         self._answers = answers
