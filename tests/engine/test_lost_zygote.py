@@ -81,7 +81,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 
 def test_an_import_that_ends_its_process_is_said_at_the_start(place: Place) -> None:
     (place.folder / "exits").touch()
-    worker: Worker = place.app._worker(1, None)
+    worker: Worker = place.app.make_worker(1, None)
     errors: list[BaseException] = []
 
     def run() -> None:

@@ -26,7 +26,7 @@ def app(tmp_path: Path) -> Iterator[duly.App]:
 
 
 def worker(app: duly.App) -> Worker:
-    made = app._worker(1, None)
+    made = app.make_worker(1, None)
     assert isinstance(made, Worker)
     return made
 
