@@ -14,11 +14,16 @@ SHOP = """
     logging.root.handlers[0].addFilter(duly.TaskFilter())
     log = logging.getLogger("shop")
     log.info("imported")
+    bare = logging.getLogger("bare")  # its records are not filtered
+    bare.propagate = False
+    bare.addHandler(logging.StreamHandler())
+    bare.handlers[0].setFormatter(logging.Formatter("%(message)s by %(action)s %(task_id)s in %(attempt)d"))
     app = duly.App("sqlite:///tasks.db")
 
     @app.action("shop:plain", max_attempts=2, retry=duly.Backoff(first=0))
     def plain(task: duly.Task) -> str:
         log.info("plain")
+        bare.info("bare")
         thread = threading.Thread(target=log.info, args=("in a thread",))
         thread.start()
         thread.join()
@@ -29,7 +34,7 @@ SHOP = """
     @app.action("shop:async")
     async def awaited(task: duly.Task) -> str:
         await asyncio.gather(*[asyncio.to_thread(log.info, "awaited") for _ in range(2)])
-        log.info("own words", extra={"task_id": "mine", "action": "own"})
+        bare.info("own words", extra={"task_id": "mine", "action": "own"})
         return task.id
 
     @app.action("shop:shared", isolation="shared")
@@ -73,7 +78,11 @@ def test_records_name_task_action_and_attempt_in_threads_too_and_nothing_outside
     assert lines(said) >= {
         "imported by - - in 0",
         "submitting by - - in 0",
-        *(f"{what} by shop:plain {plain} in {attempt}" for what in ("plain", "in a thread") for attempt in (1, 2)),
+        *(
+            f"{what} by shop:plain {plain} in {attempt}"
+            for what in ("plain", "bare", "in a thread")
+            for attempt in (1, 2)
+        ),
         f"awaited by shop:async {awaited} in 1",
         "own words by own mine in 1",
     }

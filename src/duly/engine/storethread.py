@@ -5,6 +5,8 @@ was under way becomes one transaction: batches form by themselves, no timer adds
 free does its own job itself, which spares it two changes of threads; never other people's: a Ctrl-C would strand them.
 """
 
+# long module: one thread, all who call it, what it does for them, and how it comes to rest
+
 from __future__ import annotations
 
 import os
