@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.figures.isolation import FRESH, SHARED
 from bench.figures.large import LARGE
 from bench.figures.neighbour import NEIGHBOUR
 from bench.figures.result import RESULT
@@ -22,12 +23,12 @@ from bench.sides import ROOT, Side, this
 from bench.strays import forked, sweep
 from bench.trial import Failed, Trial
 
-TINY = Effort(repeats=1, seconds=0.2, tasks=100, idle_seconds=0.2, waiting=0)
+TINY = Effort(repeats=1, seconds=0.2, tasks=5_000, idle_seconds=0.2, waiting=0)
 
 
 @pytest.mark.parametrize(
     "figure",
-    [SUBMIT, SUBMIT_THREADS, SUBMIT_LOOP, SUBMIT_MANY, NEIGHBOUR, RESULT, LARGE],
+    [SUBMIT, SUBMIT_THREADS, SUBMIT_LOOP, SUBMIT_MANY, NEIGHBOUR, RESULT, LARGE, FRESH, SHARED],
     ids=lambda figure: figure.name,
 )
 def test_a_figure_is_measured_with_real_processes_beside_its_raw_limit(figure: Figure, tmp_path: Path) -> None:
