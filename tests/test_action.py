@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 import duly
-from duly.action import Action, spec_of, with_options
+from duly.action import Action, spec_of
+from duly.core.options import with_options
 from duly.core.passport import Options
 from duly.errors import ActionInvalid, NotAvailable, OptionInvalid, PayloadInvalid
 
@@ -139,18 +140,18 @@ def test_a_declaration_is_read_in_the_units_people_write() -> None:
 
 def test_options_change_only_what_they_say() -> None:
     base = Options(queue="slow", priority="low", timeout=3.0)
-    assert with_options(base) == base
-    changed = with_options(base, priority="high", front=True, max_attempts=2, queue="fast")
+    assert with_options(base, datetime.now(UTC)) == base
+    changed = with_options(base, datetime.now(UTC), priority="high", front=True, max_attempts=2, queue="fast")
     assert changed == Options(queue="fast", priority="high", front=True, timeout=3.0, max_attempts=2)
-    assert with_options(base, timeout=None).timeout is None
-    assert with_options(Options()).timeout is msgspec.UNSET
+    assert with_options(base, datetime.now(UTC), timeout=None).timeout is None
+    assert with_options(Options(), datetime.now(UTC)).timeout is msgspec.UNSET
 
 
 def test_a_date_can_be_said_as_a_moment_or_as_a_delay() -> None:
     moment = datetime(2040, 1, 1, tzinfo=UTC)
-    assert with_options(Options(), run_at=moment).run_at == round(moment.timestamp() * 1e6)
+    assert with_options(Options(), datetime.now(UTC), run_at=moment).run_at == round(moment.timestamp() * 1e6)
     before = datetime.now(UTC) + timedelta(minutes=10)
-    run_at = with_options(Options(), delay="10m").run_at
+    run_at = with_options(Options(), datetime.now(UTC), delay="10m").run_at
     assert run_at is not None
     assert before.timestamp() * 1e6 <= run_at <= (before.timestamp() + 60) * 1e6
 

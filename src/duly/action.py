@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
@@ -12,6 +12,7 @@ import msgspec
 
 from duly.core import units
 from duly.core.action import ActionSpec, Isolation, Policy, Priority, check_queue, parse_action
+from duly.core.options import at_least_one, refuse_unknown, with_options
 from duly.core.order import band_of
 from duly.core.passport import Options, Passport
 from duly.core.retry import Backoff
@@ -28,12 +29,6 @@ X = TypeVar("X")
 R = TypeVar("R")
 
 UNSET = msgspec.UNSET
-_LATER_OPTIONS = {
-    "deadline": "deadlines come with actions over time",
-    "expires_at": "expiry comes with actions over time",
-    "unique_key": "unique tasks come with actions over time",
-    "limit": "limits come with actions over time",
-}
 _LATER_POLICY = {
     "unique": "unique tasks come with actions over time",
     "limit": "limits come with actions over time",
@@ -146,6 +141,7 @@ class Action(Generic[C, X, P, R]):
         """
         options = with_options(
             self._options,
+            datetime.now(UTC),
             priority=priority,
             front=front,
             run_at=run_at,
@@ -165,43 +161,6 @@ class Action(Generic[C, X, P, R]):
         return msgspec.structs.replace(target, name=self.name, version=self.version, shared=shared)
 
 
-def with_options(
-    options: Options,
-    *,
-    priority: Priority | None = None,
-    front: bool | None = None,
-    run_at: units.Moment | None = None,
-    delay: units.Seconds | None = None,
-    queue: str | None = None,
-    timeout: units.Seconds | msgspec.UnsetType | None = UNSET,
-    max_attempts: int | None = None,
-    **later: Any,
-) -> Options:
-    """Return options with what a submitter says; raises `OptionInvalid` for what cannot be read."""
-    _refuse("option", later, _LATER_OPTIONS)
-    changes: dict[str, Any] = {}
-    if priority is not None:
-        band_of(priority)
-        changes["priority"] = priority
-    if front is not None:
-        if not isinstance(front, bool):
-            raise OptionInvalid(f"bad front {front!r}: True or False")
-        changes["front"] = front
-    if queue is not None:
-        changes["queue"] = check_queue(queue)
-    if run_at is not None and delay is not None:
-        raise OptionInvalid("run_at and delay say the same thing twice; give one of them")
-    if run_at is not None:
-        changes["run_at"] = units.moment(run_at, datetime.now(UTC), "run_at")
-    if delay is not None:
-        changes["run_at"] = units.moment(units.seconds(delay, "delay"), datetime.now(UTC), "delay")
-    if timeout is not UNSET:
-        changes["timeout"] = units.time_limit(timeout)
-    if max_attempts is not None:
-        changes["max_attempts"] = _at_least_one("max_attempts", max_attempts)
-    return msgspec.structs.replace(options, **changes)
-
-
 def spec_of(
     name: str,
     *,
@@ -218,12 +177,12 @@ def spec_of(
     **later: Any,
 ) -> ActionSpec:
     """Read a declaration; raises `ActionInvalid`, `OptionInvalid` and `NotAvailable`."""
-    _refuse("argument", later, _LATER_POLICY)
+    refuse_unknown("argument", later, _LATER_POLICY)
     parse_action(name)
     band_of(priority)
     return ActionSpec(
         name=name,
-        version=_at_least_one("version", version),
+        version=at_least_one("version", version),
         queue=check_queue(queue),
         priority=priority,
         isolation=_isolation(isolation, memory),
@@ -231,7 +190,7 @@ def spec_of(
             timeout=units.time_limit(timeout),
             grace=units.seconds(grace, "grace"),
             memory=units.memory_limit(memory),
-            max_attempts=_at_least_one("max_attempts", max_attempts),
+            max_attempts=at_least_one("max_attempts", max_attempts),
             retry=_backoff(retry),
             demote_after=_demote_after(demote_after),
         ),
@@ -276,13 +235,6 @@ def found_by_others(name: str, function: Callable[..., Any]) -> Target:
         raise ActionInvalid(f"{name}: {error}{cure}") from None
 
 
-def _refuse(what: str, given: Mapping[str, Any], later: Mapping[str, str]) -> None:
-    for name in given:
-        if name in later:
-            raise NotAvailable(f"{name}= is not in this release yet: {later[name]}")
-        raise OptionInvalid(f"there is no {what} {name!r}")
-
-
 def _isolation(value: Any, memory: Any) -> Isolation:
     if value not in ("process", "fresh", "shared"):
         raise OptionInvalid(f"bad isolation {value!r}: 'process', 'fresh' or 'shared'")
@@ -301,12 +253,6 @@ def _backoff(value: Any) -> Backoff:
 def _demote_after(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise OptionInvalid(f"bad demote_after {value!r}: a number of failures, or 0 for never")
-    return value
-
-
-def _at_least_one(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise OptionInvalid(f"bad {name} {value!r}: a whole number from 1")
     return value
 
 

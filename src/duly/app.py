@@ -10,16 +10,17 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, cast
 
 import msgspec
 
 from duly import config
-from duly.action import Action, Decorator, declared, found_by_others, spec_of, with_options
+from duly.action import Action, Decorator, declared, found_by_others, spec_of
 from duly.core import jsonvalue, units
 from duly.core.action import Isolation, Priority, check_queue, parse_action
-from duly.core.ids import uuid7
-from duly.core.passport import Options, Passport
+from duly.core.options import with_options
+from duly.core.passport import Options, Passport, issue
 from duly.core.retry import Backoff
 from duly.engine.asking import Carrier, Verb, aask, ask, ask_each
 from duly.engine.desk import MOST_SUBMITS, CancelAnswer, Desk, batches
@@ -181,7 +182,7 @@ class App:
         if known is not None:
             known.check_payload(text)
         number = known.version if known is not None else version or 1
-        return self.make_passport(action, number, text, with_options(chosen, **options))
+        return self.make_passport(action, number, text, with_options(chosen, datetime.now(UTC), **options))
 
     def _known(self, action: str, version: int | None) -> Action[..., Any, ..., Any] | None:
         if version is not None:
@@ -191,16 +192,8 @@ class App:
 
     def make_passport(self, action: str, version: int, payload_json: str, options: Options) -> Passport:
         """Make a passport of what was checked before."""
-        now, dice = time.time_ns(), self._dice()
-        return Passport(
-            id=uuid7(now // 1_000_000, dice),
-            action=action,
-            version=version,
-            payload_json=payload_json,
-            options=options,
-            origin=self._origin,
-            made_at=now // 1000,
-        )
+        dice = self._dice()
+        return issue(action, version, payload_json, options, self._origin, time.time_ns(), dice)
 
     def _dice(self) -> bytes:
         """Return ten random bytes; by the many, since each call for them lets another thread have the interpreter."""

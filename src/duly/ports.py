@@ -45,6 +45,14 @@ class Submission(msgspec.Struct, frozen=True, array_like=True, gc=False):
     bell: str
 
 
+class Child(NamedTuple):
+    """A task that an attempt submitted: it is stored if the change of this (key, claim) in the same request applies."""
+
+    key: int
+    claim: int
+    submission: Submission
+
+
 class CancelAsked(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Somebody wants a task cancelled."""
 
@@ -81,8 +89,8 @@ class Rejection(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Request(msgspec.Struct, kw_only=True):
     """One exchange. `number` counts the exchanges of a node, so that one whose answer was lost can be asked for.
 
-    There is one change per (key, claim), one cancel and one retry per id. `wants` are met in their order. `ring` holds
-    the bells of submitters whose tasks end with this.
+    There is one change per (key, claim), one cancel and one retry per id. Each of the `children` goes with a change.
+    `wants` are met in their order. `ring` holds the bells of submitters whose tasks end with this.
     """
 
     node: int | None = None
@@ -92,6 +100,7 @@ class Request(msgspec.Struct, kw_only=True):
     cancels: list[CancelAsked] = []
     retries: list[str] = []
     submits: list[Submission] = []
+    children: list[Child] = []
     wants: list[Want] = []
     ring: set[str] = set()
 

@@ -8,11 +8,12 @@ import signal
 import socket
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import duly
-from duly.wire.runner import Ask, encode
+from duly.wire.runner import Ask, Done, encode
 
 app = duly.App("sqlite:///nowhere.db")
 MANY = 2_500
@@ -154,3 +155,40 @@ def ask_and_never_listen(task_id: str) -> None:
     channel = own_sockets()[0]
     for number in range(1_000_000):
         channel.send(encode(Ask(2, 1, number, "find", encode((task_id,)))))
+
+
+# with its success
+
+
+def bear(task: duly.Task, values: list[Any], end: str = "") -> list[str]:
+    """Submit with the success, in all ways, and end otherwise if told to."""
+    children = [task.submit("family:echo", {"value": value}, priority="low").id for value in values]
+    passport = app.passport("family:echo", {"value": "passport"})
+    children += {task.submit(passport).id for _ in range(3)}
+    if end == "raise" and task.attempt == 1:
+        raise ValueError("not yet")
+    if end == "die" and task.attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if end == "hang" and task.attempt == 1:
+        while True:
+            signal.pause()
+    if end == "cancel":
+        with suppress(duly.TaskStopped):
+            app.cancel(task.id)
+            signal.pause()
+    return children
+
+
+def bear_and_answer(task: duly.Task, answer: str) -> Any:
+    task.submit("family:echo", {"value": 1})
+    return duly.Failure("no", retry=False) if answer == "failure" else duly.Snooze(3600)
+
+
+def bear_one_large(task: duly.Task, size: int) -> str:
+    return task.submit("family:echo", {"value": "x" * size}).id
+
+
+def bear_strangers(value: str) -> None:
+    """Say by the channel that this attempt has submitted what it never asked for."""
+    child = duly.Passport(id="stranger", action="never:heard", version=1, payload_json=value)
+    own_sockets()[0].send(encode(Done(1, 1, 1, "success", "null", children=[child])))

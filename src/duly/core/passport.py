@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from duly.core.action import Priority
+from duly.core.ids import uuid7
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -39,3 +40,18 @@ class Passport(msgspec.Struct, frozen=True, kw_only=True):
     def payload(self) -> Any:
         """The payload as a JSON value, decoded anew at each call."""
         return msgspec.json.decode(self.payload_json)
+
+
+def issue(
+    action: str, version: int, payload_json: str, options: Options, origin: str, nanoseconds: int, dice: bytes
+) -> Passport:
+    """Return a new task's passport; its id is made of the moment (nanoseconds since 1970) and ten random bytes."""
+    return Passport(
+        id=uuid7(nanoseconds // 1_000_000, dice),
+        action=action,
+        version=version,
+        payload_json=payload_json,
+        options=options,
+        origin=origin,
+        made_at=nanoseconds // 1000,
+    )

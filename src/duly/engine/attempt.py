@@ -30,6 +30,7 @@ from duly.core.passport import Options
 from duly.core.stopping import Stopping
 from duly.core.task import Change, EventEntry, Held
 from duly.errors import ErrorData
+from duly.ports import Submission
 from duly.wire.runner import Done, Said, Work
 
 
@@ -41,6 +42,7 @@ class Attempt:
 
     __slots__ = (
         "began_at",
+        "children",
         "events",
         "handed_at",
         "held",
@@ -69,6 +71,7 @@ class Attempt:
         self.began_at: float | None = None
         self.started_at: int | None = None
         self.events: list[EventEntry] = []
+        self.children: list[Submission] = []
         self.info: str | None = None
         self.output = b""
 

@@ -16,7 +16,7 @@ from duly.core import lifecycle
 from duly.core.outcome import Outcome
 from duly.core.task import Change, State
 from duly.engine.attempt import Attempt, change_of, loss_of, note_of
-from duly.ports import Miss, Rejection, Reply, Request, Want
+from duly.ports import Child, Miss, Rejection, Reply, Request, Want
 
 
 class Said(NamedTuple):
@@ -44,6 +44,7 @@ class Cycle:
         self._cleared: set[int] = set()
         self._rejections: list[Rejection] = []
         self._ring: set[str] = set()
+        self._children: list[Child] = []
         self._sent: list[Said] = []
         self._request: Request | None = None
 
@@ -70,6 +71,8 @@ class Cycle:
         self._noted.pop(attempt.held.key, None)
         if attempt.held.bell and change.state >= State.SUCCEEDED:
             self._ring.add(attempt.held.bell)
+        if attempt.children and change.state == State.SUCCEEDED:
+            self._children += [Child(change.key, change.claim, child) for child in attempt.children]
         self._said.append(Said(attempt, outcome, change))
 
     def note(self, attempt: Attempt, *, cleared: bool = False) -> None:
@@ -95,10 +98,11 @@ class Cycle:
             number=self._number,
             changes=[said.change for said in self._sent],
             rejections=self._rejections,
+            children=self._children,
             wants=wants,
             ring=self._ring,
         )
-        self._noted, self._cleared, self._rejections, self._ring = {}, set(), [], set()
+        self._noted, self._cleared, self._rejections, self._ring, self._children = {}, set(), [], set(), []
         return self._request
 
     def again(self) -> Request:

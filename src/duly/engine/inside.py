@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from duly.core.action import ActionSpec, check_queue, parse_action
+from duly.core.outcome import Invalid, Outcome, Success
 from duly.core.passport import Options, Passport
 from duly.engine.asking import Carrier, Verb, pursue
+from duly.engine.attempt import Attempt
 from duly.engine.desk import CancelAnswer, Desk
-from duly.errors import DulyError, InvalidInput, NotAvailable, OptionInvalid, PayloadInvalid, StoreBusy
+from duly.errors import DulyError, ErrorData, InvalidInput, NotAvailable, OptionInvalid, PayloadInvalid, StoreBusy
 from duly.ports import EventRow, Filter, Glance, Part, Runner, TaskRow
-from duly.wire.runner import Answered, Ask, Question, Refused, encode
+from duly.wire.runner import MOST_CHILDREN, Answered, Ask, Declared, Question, Refused, encode
 
 MOST_TOGETHER = 1_000
 """Tasks in one question; many are submitted by several."""
@@ -29,14 +31,6 @@ MOST_ASKED = 64 * 1024 * 1024
 MOST_MOMENT = 1 << 60
 MOST_NAME = 200
 _OVERHEAD = 1_024
-
-
-class Declared(NamedTuple):
-    """How an action is declared by the supervisor's App, or what is taken for one that is not."""
-
-    version: int
-    queue: str
-    priority: str
 
 
 class Kind(NamedTuple):
@@ -248,6 +242,18 @@ class Inside:
             for number in (passport.version, options.run_at, options.max_attempts):
                 if number is not None and not 0 <= number <= MOST_MOMENT:
                     raise OptionInvalid(f"{number} is no version, moment or number of attempts")
+
+    # children
+    def adopt(self, attempt: Attempt, children: list[Passport], outcome: Outcome) -> Outcome:
+        """Keep the tasks that an attempt submitted until its success is stored; return what it comes to."""
+        if not isinstance(outcome, Success):
+            return outcome
+        try:
+            self._check(children[:MOST_CHILDREN])
+            attempt.children = [self._desk.submission(child, "") for child in children[:MOST_CHILDREN]]
+        except (InvalidInput, KeyError) as error:  # the user's code got hold of the channel
+            return Invalid(ErrorData(type=type(error).__name__, message=f"the tasks it submitted: {error}"))
+        return outcome
 
     # answering
     def _done(self, runner: int, number: int, result: Any, error: BaseException | None) -> None:

@@ -547,7 +547,10 @@ class Node:
             attempt.started_at = now - done.nanoseconds // 1000
             attempt.events.insert(0, ("start", attempt.started_at, None))
         offset = now - time.time_ns() // 1000 if done.until is not None else 0
-        self._cycle.finish(attempt, outcome_of_answer(attempt, done, offset))
+        outcome = outcome_of_answer(attempt, done, offset)
+        if done.children:
+            outcome = self._inside.adopt(attempt, done.children, outcome)
+        self._cycle.finish(attempt, outcome)
         self._suspects.ended(attempt)
 
     def _printed(self, runner: int, task: tuple[int, int] | None, data: bytes, *, last: bool) -> None:

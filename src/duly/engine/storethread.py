@@ -406,6 +406,7 @@ def merged(requests: list[Request]) -> Request:
         wants=holder.wants,
         ring=holder.ring,
         submits=list(submits.values()),
+        children=holder.children,
         cancels=list(cancels.values()),
         retries=list(retries),
     )

@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from duly.core.passport import Passport
 from duly.errors import PayloadInvalid, TaskStopped
 from duly.runner import failures, output
 from duly.runner.channel import Channel
@@ -103,11 +104,14 @@ class Child:
     def _attempt(self, work: Work) -> Done:
         since = time.monotonic_ns()
         self._mark.begin(work.key, work.claim, since)
+        children: list[Passport] | None = None
         handler = self._found(work.target)
         if isinstance(handler, Answer):
             answer = handler
         else:
-            answer = self._run(handler, Task(work, handler.target, since, self._mark.asked, self._say, by_timer), work)
+            task = Task(work, handler.target, since, self._mark.asked, self._say, by_timer)
+            answer = self._run(handler, task, work)
+            children = task._children() if answer.kind == "success" else None  # noqa: SLF001
         if os.getpid() != self._pid:
             raise SystemExit  # a fork that came back from the user's code: the answer is the parent's
         nanoseconds = time.monotonic_ns() - since
@@ -117,7 +121,7 @@ class Child:
         else:
             output.flush()
         retire = answer.kind == "stopped" or self._wear.worn(nanoseconds) or self._leftovers(briefly=briefly)
-        return Done(work.key, work.claim, nanoseconds, *answer, retire)
+        return Done(work.key, work.claim, nanoseconds, *answer, retire, children)
 
     def _say(self, said: Said) -> None:
         self._channel.send(encode(said))

@@ -12,6 +12,7 @@ import msgspec
 from duly.core import jsonvalue
 from duly.core.passport import Options, Passport
 from duly.errors import NotAvailable, PayloadInvalid, TaskStopped
+from duly.runner.children import Children
 from duly.runner.line import Line
 from duly.runner.updates import MOST_UPDATE, Later, Updates
 from duly.wire.runner import Said, Target, Work
@@ -19,8 +20,6 @@ from duly.wire.runner import Said, Target, Work
 T = TypeVar("T")
 
 _LATER = {
-    "submit": "submitting inside a handler",
-    "submit_many": "submitting inside a handler",
     "on": "reacting to events inside a handler",
     "start": "serving tasks over a hub",
     "get_payload": "serving tasks over a hub",
@@ -90,6 +89,7 @@ class Task:
         self._told: Updates | None = None
         self._info: dict[str, Any] | None = None
         self._over = False
+        self._family: Children | None = None
 
     @property
     def _fence(self) -> tuple[int, int]:
@@ -223,6 +223,31 @@ class Task:
         if self._info is None:
             self._info = msgspec.json.decode(self._work.info) if self._work.info else {}
         return dict(self._info)
+
+    # submitting
+    def submit(
+        self, action: str | Passport, payload: Any = None, *, version: int | None = None, **options: Any
+    ) -> Passport:
+        """Have another task stored if this attempt succeeds, in the very same transaction: all of them or none.
+
+        Nothing is stored before, and nothing if the attempt fails, is stopped, or comes back later. Returns the
+        passport; its `id` is known from now on. At most 10,000, whose payloads are together no larger than one may be.
+        For options see `Action.using`. Raises `ActionInvalid`, `PayloadInvalid`, `OptionInvalid`, `StoreError`.
+
+        >>> def handler(task: Task, names: list[str]) -> None:
+        ...     for name in names:
+        ...         task.submit(greet.passport(name))
+        ...     task.submit("report:send", {"names": len(names)}, priority="low")
+        """
+        if self._over or HERE.line is None:
+            raise NotAvailable("a task submits others while its handler runs, in a worker; this one does not")
+        if self._family is None:
+            self._family = Children(HERE.line)
+        return self._family.add(action, payload, version, options)
+
+    def _children(self) -> list[Passport] | None:
+        """What is to be stored with a success."""
+        return None if self._family is None else list(self._family.passports.values())
 
     def __getattr__(self, name: str) -> NoReturn:
         if name in _LATER:

@@ -46,6 +46,11 @@ class Handler:
         args, kwargs = signature.decode(payload)
         return ((task, *args), kwargs) if signature.takes_context else (args, kwargs)
 
+    def check(self, payload: str) -> None:
+        """Raise `PayloadInvalid` for a payload that it would not take."""
+        if self._signature is not None:
+            self._signature.decode(payload)
+
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call it; for an `async def`, return the coroutine."""
         return self._function(*args, **kwargs)

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from itertools import count
+from queue import SimpleQueue
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -24,7 +25,7 @@ import msgspec
 
 from duly.errors import DulyError, NotAvailable, PayloadInvalid, StoreUnavailable
 from duly.runner.channel import Channel, pair
-from duly.wire.runner import Answered, Ask, Question, decode_answered, encode
+from duly.wire.runner import Answered, Ask, Declared, Question, decode_answered, decode_declared, encode
 
 Done: TypeAlias = Callable[[Any, BaseException | None], None]
 """Called with the answer or the error in the thread that reads; must be quick and not raise."""
@@ -40,13 +41,22 @@ _ANY_SIZE = 1 << 40
 class Line:
     """The runner's side. It does for a handler what the store's thread does for others.
 
-    `asker` returns the (key, claim) of the attempt that asks, or raises.
+    `asker` returns the (key, claim) of the attempt that asks, or raises. `check` raises `PayloadInvalid` if a handler
+    known here would not take a payload: (action, version, JSON text).
     """
 
     address = ""
 
-    def __init__(self, channel: Channel, answers: Channel, most: int, asker: Callable[[], tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        answers: Channel,
+        most: int,
+        asker: Callable[[], tuple[int, int]],
+        check: Callable[[str, int, str], None],
+    ) -> None:
         self.letters: MutableMapping[Any, Any] = WeakKeyDictionary()
+        self.check = check
         self.most = most
         self._channel = channel
         self._answers = answers
@@ -56,6 +66,7 @@ class Line:
         self._waiting: dict[int, Done] = {}
         self._begun = threading.Lock()  # taken once and for all by who starts the reader
         self._over = False
+        self._declared: dict[tuple[str, int | None, str | None], Declared] = {}
 
     def open(self) -> None:
         """Raise `NotAvailable` where nobody can ask."""
@@ -70,6 +81,19 @@ class Line:
         self._ask(question, done)
 
     do = post
+
+    def declared(self, action: str, version: int | None, queue: str | None) -> Declared:
+        """Ask, and wait for it here, how an action is declared; by that the supervisor knows what may come of it."""
+        told = self._declared.get((action, version, queue))
+        if told is None:
+            answers: SimpleQueue[tuple[bytes, BaseException | None]] = SimpleQueue()
+            question = Question("declared", encode((action, version, queue)))
+            self._ask(question, lambda body, error: answers.put((body, error)))
+            body, error = answers.get()
+            if error is not None:
+                raise error
+            told = self._declared[action, version, queue] = decode_declared(body)
+        return told
 
     def watch(self, seen: Mapping[str, int], done: Done, _post: object) -> Callable[[], None]:
         """Tell `done` how one of these tasks stands that has news, unless what is returned is called before."""

@@ -39,6 +39,7 @@ from duly.wire.runner import (
     decode_from_zygote,
     decode_to_runner,
     encode,
+    most_packet,
 )
 
 RECEIVE_MOST = 512
@@ -255,7 +256,9 @@ class Pool:
         assert self._setup is not None
         self._numbers += 1
         try:
-            runner = Runner(self._numbers, 2 * self._setup.most_bytes, self._epoll, capture=not self._setup.perform)
+            runner = Runner(
+                self._numbers, most_packet(self._setup.most_bytes), self._epoll, capture=not self._setup.perform
+            )
         except OSError as error:
             raise RunnerUnavailable(f"no runner could be started: {error}") from None
         self.runners[runner.number] = runner

@@ -15,6 +15,7 @@ from socket import MSG_DONTWAIT
 from types import FrameType
 from typing import Any, NamedTuple
 
+from duly.core.passport import Passport
 from duly.errors import PayloadInvalid, TaskStopped
 from duly.runner import failures, output
 from duly.runner.channel import Channel
@@ -119,12 +120,12 @@ class Shared:
         del self._attempts[work.key, work.claim]
         self._asked.pop((work.key, work.claim), None)
         self._told.discard((work.key, work.claim))
-        self._send(work, since, answer)
+        self._send(work, since, answer, task._children() if answer.kind == "success" else None)  # noqa: SLF001
 
-    def _send(self, work: Work, since: int, answer: Answer) -> None:
+    def _send(self, work: Work, since: int, answer: Answer, children: list[Passport] | None = None) -> None:
         nanoseconds = time.monotonic_ns() - since
         output.flush()
-        self._channel.send(encode(Done(work.key, work.claim, nanoseconds, *answer, self._wear.worn(0))))
+        self._channel.send(encode(Done(work.key, work.claim, nanoseconds, *answer, self._wear.worn(0), children)))
 
     def _say(self, said: Said) -> None:
         self._channel.send(encode(said))

@@ -178,12 +178,18 @@ class Zygote:
             os.close(pipe_fd)
             os.close(secret_fd)
             writer = output.Writer(secret, self._streams)
-            HERE.line = Line(channel, line_end(answers_fd), self._setup.most_bytes, asker)
+            HERE.line = Line(channel, line_end(answers_fd), self._setup.most_bytes, asker, self._check)
         else:
             for stream in (sys.stdout, sys.stderr):
                 with suppress(AttributeError, ValueError):
                     stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         Child(self._setup, self._handlers, channel, Mark(memoryview(page))).run(writer)
+
+    def _check(self, action: str, version: int, payload: str) -> None:
+        """Raise `PayloadInvalid` for what a handler that was imported would not take."""
+        for index, target in enumerate(self._setup.targets):
+            if (target.name, target.version) == (action, version) and index in self._handlers:
+                self._handlers[index].check(payload)
 
     # reaping
     def _reap(self) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from duly.ports import Store
-from duly.testing import store_cancels, store_holders, store_nodes, store_order, store_retries
+from duly.testing import store_cancels, store_children, store_holders, store_nodes, store_order, store_retries
 from duly.testing.store_hands import Check, Hands
 
 CHECKS: tuple[Check, ...] = (
     *store_order.CHECKS,
     *store_holders.CHECKS,
+    *store_children.CHECKS,
     *store_cancels.CHECKS,
     *store_retries.CHECKS,
     *store_nodes.CHECKS,

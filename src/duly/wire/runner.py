@@ -17,6 +17,8 @@ from typing import Literal, NamedTuple, TypeAlias
 import msgspec
 
 from duly import errors
+from duly.core.action import Priority
+from duly.core.passport import Passport
 from duly.errors import DulyError, ErrorData
 
 
@@ -136,7 +138,8 @@ Kind = Literal["success", "failure", "snooze", "raised", "invalid", "memory", "s
 class Done(msgspec.Struct, frozen=True, array_like=True, tag=0, gc=False):
     """An attempt's answer. `kind` says which; `value` is JSON text, `until` microseconds of the runner's clock.
 
-    `retire`: the runner is not to be used again, since something was left behind or it was asked to stop.
+    `retire`: the runner is not to be used again, since something was left behind or it was asked to stop. `children`
+    are the tasks it submitted, to be stored with its success.
     """
 
     key: int
@@ -149,6 +152,7 @@ class Done(msgspec.Struct, frozen=True, array_like=True, tag=0, gc=False):
     until: int | None = None
     peak: int | None = None
     retire: bool = False
+    children: list[Passport] | None = None
 
 
 class Said(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
@@ -159,6 +163,26 @@ class Said(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
     kind: Literal["update", "info"]
     body: str
     name: str = ""
+
+
+MOST_CHILDREN = 10_000
+"""Tasks that an attempt may submit with its success."""
+
+CHILDREN_BYTES = 4 * 1024 * 1024
+"""What their passports may take beside payloads, which take together as much as one may."""
+
+
+def most_packet(most_bytes: int) -> int:
+    """The bytes of a packet: a value and children of the largest size, and some words."""
+    return 2 * most_bytes + CHILDREN_BYTES + 1024 * 1024
+
+
+class Declared(NamedTuple):
+    """How an action is declared by the supervisor's App, or what is taken for one that is not."""
+
+    version: int
+    queue: str
+    priority: Priority
 
 
 class Question(NamedTuple):
@@ -226,6 +250,7 @@ decode_to_zygote = msgspec.msgpack.Decoder(ToZygote).decode
 decode_from_zygote = msgspec.msgpack.Decoder(FromZygote).decode
 decode_to_runner = msgspec.msgpack.Decoder(ToRunner).decode
 decode_from_runner = msgspec.msgpack.Decoder(FromRunner).decode
+decode_declared = msgspec.msgpack.Decoder(Declared).decode
 decode_answered = msgspec.msgpack.Decoder(Answered).decode
 
 

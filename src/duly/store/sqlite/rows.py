@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from duly.core.task import Change, Guard, State
-from duly.ports import Rejection, Request
+from duly.ports import Miss, Rejection, Request
 
 _encode = msgspec.json.encode
 
@@ -70,6 +70,22 @@ class Rows:
         self.submits = text(request.submits)
         self.any = not request.empty()
         self.events = bool(request.changes or request.rejections or request.cancels or request.retries)
+
+
+def with_children(request: Request) -> Request:
+    """Return the request with the children among the submissions; one that is submitted anyway is no child."""
+    submits = {submission.id: submission for submission in request.submits}
+    children = [child for child in request.children if child.submission.id not in submits]
+    submits |= {child.submission.id: child.submission for child in children}
+    return msgspec.structs.replace(request, submits=list(submits.values()), children=children)
+
+
+def without_orphans(request: Request, misses: Sequence[Miss]) -> Request:
+    """Return the request without the submissions of those whose changes did not apply."""
+    missed = {(miss.key, miss.claim) for miss in misses}
+    kept = {child.submission.id for child in request.children if (child.key, child.claim) not in missed}
+    orphans = {child.submission.id for child in request.children} - kept
+    return msgspec.structs.replace(request, submits=[one for one in request.submits if one.id not in orphans])
 
 
 def text(rows: Sequence[object]) -> str:

@@ -53,7 +53,7 @@ from duly.store.sqlite.checkpoint import Checkpointer
 from duly.store.sqlite.connection import duly_error, is_failed_sync, migrate, open_connection, translated
 from duly.store.sqlite.health import examine
 from duly.store.sqlite.ripples import FileRipples
-from duly.store.sqlite.rows import Batch, Rows, Succeeded, Told, only_submits, text
+from duly.store.sqlite.rows import Batch, Rows, Succeeded, Told, only_submits, text, with_children, without_orphans
 
 T = TypeVar("T")
 
@@ -229,6 +229,8 @@ class SqliteStore:
 
     def exchange(self, request: Request) -> Reply:
         """Do all of the request in one transaction, or nothing of it."""
+        if request.children:
+            request = with_children(request)
         large = has_large(request)
         if not large and only_submits(request):
             return self._submit_alone(request.submits)
@@ -260,6 +262,9 @@ class SqliteStore:
             self._cancel(rows.cancels, reply, ring)
         if rows.retries:
             self._retry(rows.retries, reply)
+        if request.children and reply.misses:
+            request = without_orphans(request, reply.misses)
+            rows.submits = text(request.submits)
         if rows.submits:
             self._submit(request.submits, rows.submits, reply)
         if large:
