@@ -16,6 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
+from contextvars import Context, copy_context
 from itertools import count
 from queue import SimpleQueue
 from typing import Any, TypeAlias
@@ -36,6 +37,7 @@ MOST_UNSENT = 64 * 1024 * 1024
 LEAST = 4 * 1024
 
 _ANY_SIZE = 1 << 40
+_NOBODY: tuple[Context, Done] = Context(), lambda _answer, _error: None
 
 
 class Line:
@@ -63,7 +65,7 @@ class Line:
         self._asker = asker
         self._pid = os.getpid()
         self._numbers = count(1)
-        self._waiting: dict[int, Done] = {}
+        self._waiting: dict[int, tuple[Context, Done]] = {}
         self._begun = threading.Lock()  # taken once and for all by who starts the reader
         self._over = False
         self._declared: dict[tuple[str, int | None, str | None], Declared] = {}
@@ -118,7 +120,7 @@ class Line:
             raise PayloadInvalid(f"{len(question.body):,} bytes are more than can be asked for at once")
         self._listen()
         number = next(self._numbers)
-        self._waiting[number] = done
+        self._waiting[number] = copy_context(), done  # what is told may ask on, for the same task
         try:
             self._say(number, question)
         except BaseException:
@@ -150,10 +152,9 @@ class Line:
         with suppress(OSError, ValueError):  # the user's code got hold of the line
             while data := self._answers.receive():
                 answered = decode_answered(data)
-                done = self._waiting.pop(answered.number, None)
-                if done is not None:
-                    error = None if answered.refused is None else answered.refused.error()
-                    done(answered.body, error)
+                context, done = self._waiting.pop(answered.number, _NOBODY)
+                error = None if answered.refused is None else answered.refused.error()
+                context.run(done, answered.body, error)
         self._over = True
         self._hang_up()
 
@@ -161,7 +162,8 @@ class Line:
         """Nobody answers any more."""
         while self._waiting:
             with suppress(KeyError):
-                self._waiting.popitem()[1](None, StoreUnavailable("the worker is gone, and answers no more"))
+                context, done = self._waiting.popitem()[1]
+                context.run(done, None, StoreUnavailable("the worker is gone, and answers no more"))
 
 
 class Answers:
