@@ -17,7 +17,7 @@ from duly.core.order import band_of
 from duly.core.passport import Options, Passport
 from duly.core.retry import Backoff
 from duly.core.signature import Signature
-from duly.errors import ActionInvalid, NotAvailable, OptionInvalid, TargetNotFound
+from duly.errors import ActionInvalid, OptionInvalid, TargetNotFound
 from duly.handle import Handle
 from duly.runner.context import Task
 from duly.runner.targets import from_callable

@@ -180,7 +180,7 @@ def test_a_fork_cannot_ask(app: App, echo: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "body"), [("leave", "90"), ("find", "c1"), ("find", "9101"), ("submit", "91918100"), ("when_ended", "")]
+    ("verb", "body"), [("leave", "90"), ("find", "c1"), ("find", "9101"), ("submit", "91918100"), ("watch", "")]
 )
 def test_who_asks_nonsense_ends_and_nobody_else(app: App, echo: Any, verb: str, body: str) -> None:
     nonsense = app.action("family:nonsense", timeout=5, grace=0.2, max_attempts=1)(family.talk_nonsense)
