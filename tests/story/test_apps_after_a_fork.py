@@ -181,3 +181,35 @@ def test_a_store_in_memory_stays_with_the_parent(project: Any) -> None:
         """,
     )
     assert out == "1\n1\n"
+
+
+def test_a_child_whose_parent_did_not_let_go_is_refused_rather_than_loses_tasks(project: Any) -> None:
+    out = run(
+        project,
+        """
+        from shop import *
+        from duly.engine import storethread
+        storethread.FORK_SECONDS = 0.1
+        inside, over = threading.Event(), threading.Event()
+
+        def busy(store):
+            inside.set()
+            over.wait()
+
+        def child():
+            try:
+                add.submit(1)
+            except duly.StoreUnavailable as error:
+                print(error, flush=True)
+
+        add.submit(0)
+        app._thread.post(busy, lambda *_: None)
+        inside.wait()
+        wait_for(forked(child))
+        over.set()
+        add.submit(2)
+        wait_for(forked(lambda: add.submit(3)))
+        """,
+    )
+    assert "forked while its parent was busy with the store" in out
+    assert len(project.tasks()) == 3

@@ -34,6 +34,10 @@ OVER = (*ENDED, UNKNOWN)
 """States of tasks that nothing more is heard of."""
 
 CLOSED = "this App was closed"
+FORKED = (
+    "this process was forked while its parent was busy with the store and did not let go of it, so it cannot be opened "
+    "safely here; fork earlier, or start another program instead"
+)
 FORK_SECONDS = 11.0
 """How long a fork waits for who uses the store; a write gives up after 10 s."""
 
@@ -83,6 +87,7 @@ class StoreThread:
         self._make_bell = make_bell
         self._poll = poll
         self._closed = False
+        self._in_use = False
         self._begin()
 
     def _begin(self) -> None:
@@ -110,11 +115,13 @@ class StoreThread:
     def before_fork(self) -> None:
         """Have the store closed and used by nobody until `after_fork`, unless somebody does not let go of it."""
         self._rests = self._using.acquire(timeout=FORK_SECONDS)
+        self._in_use = not self._rests
         if self._rests and self._store is not None:
             self._store.let_go()
 
     def after_fork(self) -> None:
         """Let it be used again; a child begins anew when it does."""
+        self._in_use = self._in_use and self._pid != os.getpid()
         if self._rests:
             self._rests = False
             self._using.release()
@@ -131,6 +138,8 @@ class StoreThread:
     def _open(self) -> None:
         if self._closed:
             raise StoreUnavailable(CLOSED)
+        if self._in_use:
+            raise StoreUnavailable(FORKED)
         if self._thread is not None:
             return
         self._waker = Waker()
