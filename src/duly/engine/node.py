@@ -120,7 +120,7 @@ class Node:
         self._window = Window()
         self._shared = Window()
         self._inside = Inside(thread, self._tell, roster.actions, settings.most_bytes)
-        blank = settings.concurrency if "fresh" in roster.isolations() else 0
+        blank = 2 * settings.concurrency if "fresh" in roster.isolations() else 0
         self._crew = Crew(self._pool, settings.concurrency, settings.hand_most, blank, self._inside.waits)
         self._suspects = Suspects(self._crew)
         self._number = 0
