@@ -157,8 +157,7 @@ class Action(Generic[C, X, P, R]):
     def target(self) -> Target:
         """Where a runner finds the function."""
         target = found_by_others(self.name, self.__duly_handler__)
-        shared = self.spec.isolation == "shared"
-        return msgspec.structs.replace(target, name=self.name, version=self.version, shared=shared)
+        return msgspec.structs.replace(target, name=self.name, version=self.version, isolation=self.spec.isolation)
 
 
 def spec_of(

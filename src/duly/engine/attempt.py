@@ -159,6 +159,11 @@ def outcome_of_answer(attempt: Attempt, done: Done, offset: int) -> Outcome:
             return Raised(_error(done))
         case "stopped":
             return _stopped(attempt)
+        case "died":
+            status = done.status or 0
+            return outcome_of_end(attempt, -status if status < 0 else None, status if status >= 0 else None)
+        case "refused":
+            return Interrupted(f"no process could be started: {done.value}")
 
 
 def outcome_of_end(attempt: Attempt, signal: int | None, exit_code: int | None) -> Outcome:

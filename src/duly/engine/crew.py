@@ -1,8 +1,8 @@
 """The runners of a node: kept at their number, handed work while it is short, replaced when they end.
 
-Runners are born blank. What one is handed first makes it a warm one, which runs tasks one after another; a single one,
-which ends after its first; or a shared one, which runs many at a time. Only so many as the node's size are at work at
-a time, but for the shared; at least one blank one more is kept ready for when one has to be killed.
+Runners are born blank. What one is handed first makes it a warm one, which runs tasks one after another; a fresh one,
+which forks for each; or a shared one, which runs many at a time. Only so many as the node's size are at work at a time,
+but for the shared; one blank one more is kept ready for when one has to be killed.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Member:
 
     def fits(self, attempt: Attempt, most: int) -> bool:
         """Whether this attempt may be handed to it, too."""
-        if self.kind is not None and (self.kind != attempt.isolation or self.kind == "fresh"):
+        if self.kind is not None and self.kind != attempt.isolation:
             return False
         if attempt.isolation == "shared":
             return len(self.handed) < SHARED_MOST
@@ -109,9 +109,10 @@ class Member:
 
 
 class Crew:
-    """All runners of a node. `most` bounds what one may have in hand; `blank` is how many are kept blank at least.
+    """All runners of a node. `most` bounds what one may have in hand.
 
-    One that `waits` for others does not count as one at work.
+    One that `waits` for others does not count as one at work. `once`: what is to have a process of its own has a runner
+    of its own, since there is something around its life.
     """
 
     def __init__(
@@ -119,13 +120,15 @@ class Crew:
         pool: Pool,
         size: int,
         most: int = HAND_MOST,
-        blank: int = 0,
         waits: Callable[[int], bool] = lambda _: False,
+        *,
+        once: bool = False,
     ) -> None:
         self._pool = pool
         self._size = size
         self._most = most
-        self._blank = blank
+        self._once = once
+        self._blank = 2 * size if once else SPARES
         self._waits = waits
         self._members: dict[int, Member] = {}
         self._backoff = 0.0
@@ -141,9 +144,9 @@ class Crew:
         """The member whose runner has this number."""
         return self._members.get(number)
 
-    def taking(self) -> list[Member]:
-        """Those that may be handed what runs one after another: the idle first, of them the warm before the blank."""
-        taking = [member for member in self._members.values() if member.takes and member.kind in (None, "process")]
+    def taking(self, kind: Isolation = "process") -> list[Member]:
+        """Those that may be handed what runs one at a time: the idle first, of them the warm before the blank."""
+        taking = [member for member in self._members.values() if member.takes and member.kind in (None, kind)]
         idle = sorted((member for member in taking if not member.handed), key=_is_blank)
         return idle[: self.room()] + sorted((member for member in taking if member.handed), key=_busy)
 
@@ -162,16 +165,17 @@ class Crew:
 
     def prefetching(self) -> int:
         """How many runners there are that work ahead can be claimed for."""
-        return len(self.taking()) + sum(member.kind == "fresh" for member in self._members.values() if member.handed)
+        at_work = sum(member.kind == "fresh" for member in self._members.values() if member.handed)
+        return len(self.taking()) + at_work
 
     def room(self) -> int:
         """How many more may be at work; a shared one does not count, nor who is about to be replaced or waits."""
         return max(0, self._size - sum(map(self._at_work, self._members.values())))
 
     def _at_work(self, member: Member) -> bool:
-        if not member.handed or self._waiting(member):
+        if not member.handed or member.shared or self._waiting(member):
             return False
-        return member.kind == "fresh" or (member.kind == "process" and not member.retiring)
+        return not member.retiring or (self._once and member.kind == "fresh")
 
     def spare_sharers(self) -> list[Member]:
         """Idle shared ones beside another that takes."""
@@ -204,7 +208,8 @@ class Crew:
 
     def surplus(self) -> bool:
         """Whether there are more warm runners than are wanted, since handlers have ended their waiting."""
-        return sum(member.kind == "process" and not member.retiring for member in self._members.values()) > self._size
+        kinds = [member.kind for member in self._members.values() if not member.retiring]
+        return max(kinds.count("process"), kinds.count("fresh")) > self._size
 
     def spawn(self) -> Member:
         """Ask for one more runner."""
@@ -231,10 +236,14 @@ class Crew:
         if not member.fits(attempt, self._most) or not member.runner.hand(work_of(attempt)):
             return False
         member.add(attempt)
-        if attempt.isolation == "fresh":
-            member.retiring = True
-            member.runner.retire()
+        if attempt.isolation == "fresh" and self._once:
+            self.use_once(member)
         return True
+
+    def use_once(self, member: Member) -> None:
+        """Have it end after what it was just handed."""
+        member.retiring = True
+        member.runner.retire()
 
     def take_back(self, member: Member) -> list[Attempt]:
         """Take back what a runner has not begun to read; a shared one begins all at once."""

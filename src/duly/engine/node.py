@@ -120,8 +120,8 @@ class Node:
         self._window = Window()
         self._shared = Window()
         self._inside = Inside(thread, self._tell, roster.actions, settings.most_bytes)
-        blank = 2 * settings.concurrency if "fresh" in roster.isolations() else 0
-        self._crew = Crew(self._pool, settings.concurrency, settings.hand_most, blank, self._inside.waits)
+        once = bool(roster.around)
+        self._crew = Crew(self._pool, settings.concurrency, settings.hand_most, self._inside.waits, once=once)
         self._suspects = Suspects(self._crew)
         self._number = 0
         self._cycle = Cycle(0, self._store_now, self._let_go)
@@ -356,8 +356,6 @@ class Node:
         place = self._roster.place(held.lane)
         policy = policy_of(self._roster.policy(held.lane), held.options)
         isolation = self._roster.actions[place].isolation
-        if held.suspect and isolation == "process":
-            isolation = "fresh"
         attempt = Attempt(held, place, policy, self._window.time_of(held.lane), isolation)
         if self._draining is not None or not self._roster.usable(place):
             self._cycle.hand_back(attempt)
@@ -515,7 +513,7 @@ class Node:
             member.overrun = False
             member.held_back = member.held_back and member.shared and any(map(_is_asked, member.handed.values()))
             self._crew.answered(member)
-            if member.kind == "process" and not member.handed and self._crew.surplus():
+            if not (member.shared or member.handed) and self._crew.surplus():
                 self._retire(member)
             if member.retiring and not member.handed:
                 self._ticker.set(member, time.monotonic() + TEARDOWN_SECONDS)
@@ -636,18 +634,17 @@ class Node:
 
     def _hand_round(self) -> bool:
         """Hand over the first that waits, and what fits with it; whether anything was."""
-        if self._window.first().isolation == "fresh":
-            return bool(self._crew.room()) and any(self._hand(self._window, one, 1) for one in self._crew.blank()[:1])
-        taking = self._crew.taking()
+        kind = self._window.first().isolation
+        taking = self._crew.taking(kind)
         share = -(-len(self._window) // len(taking)) if taking else 0
         return sum(self._hand(self._window, member, share) for member in taking) > 0  # each has its share
 
     def _refill(self, member: Member) -> None:
         if self._suspects.alone:
             return
-        if member.kind == "process" and len(self._window):
+        if len(self._window) and not member.shared:
             self._hand(self._window, member, HAND_MOST)
-        elif len(self._window) or len(self._shared):
+        if len(self._window) or len(self._shared):
             self._dispatch(time.monotonic())
 
     def _hand(self, window: Window, member: Member, most: int) -> bool:

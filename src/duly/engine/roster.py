@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from duly.core.action import ActionSpec, Isolation, Policy
+from duly.core.action import ActionSpec, Policy
 from duly.ports import Lane
 from duly.wire.runner import Target
 
@@ -58,10 +58,6 @@ class Roster:
     def shared(self, place: int) -> bool:
         """Whether the attempts of an action run many at a time in one runner."""
         return self.actions[place].isolation == "shared"
-
-    def isolations(self) -> set[Isolation]:
-        """The kinds of isolation that its actions have."""
-        return {action.isolation for action in self.actions}
 
     def place(self, lane: int) -> int:
         """Which action a lane is of."""

@@ -21,6 +21,7 @@ from duly.errors import PayloadInvalid, TaskStopped
 from duly.runner import failures, output
 from duly.runner.channel import Channel
 from duly.runner.context import CURRENT, HERE, Task
+from duly.runner.fresh import Fresh
 from duly.runner.handler import Answer, Handler, failed, found, judged
 from duly.runner.linux import own_memory
 from duly.runner.stopper import Stopper
@@ -52,6 +53,7 @@ class Child:
         self._writer: output.Writer | None = None
         self._uncaught: BaseException | None = None
         self._threads = 1
+        self._alone = False
         self._watches_loops = False
         self._pid = os.getpid()
 
@@ -87,12 +89,28 @@ class Child:
             work = decode_to_runner(data)
             if not isinstance(work, Work):
                 continue  # it was meant for one that runs many at a time
-            if self._setup.targets[work.target].shared:
+            isolation = self._setup.targets[work.target].isolation
+            if isolation == "shared":
                 self._share(work)
                 return
-            done = self._attempt(work)
-            self._channel.send(encode(done))
-            self._mark.end()
+            if isolation == "fresh" and not self._setup.around:  # which one process has begun, and no other may go on
+                Fresh(self._serve_alone, self._channel, self._mark, self._writer).run(work)
+                return
+            self._answer(work)
+
+    def _answer(self, work: Work) -> None:
+        done = self._attempt(work)
+        self._channel.send(encode(done))
+        self._mark.end()
+
+    def _serve_alone(self, work: Work) -> int:
+        """Run one attempt in a process that was forked for it, and return its exit code."""
+        self._pid = os.getpid()
+        self._alone = True
+        self._stopper.install()
+        if HERE.line is not None:
+            HERE.line.adopt()
+        return serve(lambda: self._answer(work))
 
     def _share(self, first: Work) -> None:
         """From now on run attempts of this kind alone, many at a time."""
@@ -120,8 +138,14 @@ class Child:
             self._writer.end_task(work.key, work.claim, briefly=briefly)
         else:
             output.flush()
-        retire = answer.kind == "stopped" or self._wear.worn(nanoseconds) or self._leftovers(briefly=briefly)
+        retire = self._is_spent(answer, nanoseconds, briefly=briefly)
         return Done(work.key, work.claim, nanoseconds, *answer, retire, children)
+
+    def _is_spent(self, answer: Answer, nanoseconds: int, *, briefly: bool) -> bool:
+        """Whether it is to be replaced; a fork ends anyway, and with it what it leaves behind."""
+        if self._alone:
+            return False
+        return answer.kind == "stopped" or self._wear.worn(nanoseconds) or self._leftovers(briefly=briefly)
 
     def _say(self, said: Said) -> None:
         self._channel.send(encode(said))
@@ -140,7 +164,7 @@ class Child:
         token = CURRENT.set(task)
         HERE.task = task
         self._uncaught = None
-        limits = _MemoryLimit(self._mark, work.memory) if work.memory is not None else None
+        limits = _MemoryLimit(self._mark, work.memory, self._beside()) if work.memory is not None else None
         try:
             return self._called(handler, task, work)
         finally:
@@ -149,6 +173,10 @@ class Child:
             HERE.task = None
             CURRENT.reset(token)
             task._end()  # noqa: SLF001 - the one friend of Task
+
+    def _beside(self) -> int:
+        """The memory of the runner that a fork was made by, which is measured with it."""
+        return own_memory(os.getppid()) if self._alone else 0
 
     def _called(self, handler: Handler, task: Task, work: Work) -> Answer:
         """Call the user's code and turn whatever it does into an answer."""
@@ -252,8 +280,8 @@ class _LoopsImported:
 class _MemoryLimit:
     """Tells the supervisor where this attempt's memory begins, and stops a greedy allocation before it is used."""
 
-    def __init__(self, mark: Mark, limit: int) -> None:
-        mark.set_base(own_memory(os.getpid()))
+    def __init__(self, mark: Mark, limit: int, beside: int) -> None:
+        mark.set_base(own_memory(os.getpid()) + beside)
         self._soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
         most = _reserved() + 2 * limit + MEMORY_SLACK
         self._hard = hard

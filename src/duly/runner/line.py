@@ -13,6 +13,7 @@ import select
 import signal
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
@@ -69,6 +70,11 @@ class Line:
         self._begun = threading.Lock()  # taken once and for all by who starts the reader
         self._over = False
         self._declared: dict[tuple[str, int | None, str | None], Declared] = {}
+
+    def adopt(self) -> None:
+        """Be this process's line, though it was made by the one that forked it and never asks."""
+        self._pid = os.getpid()
+        self._numbers = count(time.monotonic_ns())  # what was answered too late for another fork is nobody's here
 
     def open(self) -> None:
         """Raise `NotAvailable` where nobody can ask."""

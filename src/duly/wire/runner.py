@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import msgspec
 
 from duly import errors
-from duly.core.action import Priority
+from duly.core.action import Isolation, Priority
 from duly.core.passport import Passport
 from duly.errors import DulyError, ErrorData
 
@@ -26,7 +26,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a callable is found: a module by name, or by file (`main`: as the program's own `__main__`).
 
     `attribute` is a dotted path in it. `name` and `version` say which action it handles, "" for what handles none.
-    `shared`: its attempts run many at a time in one process.
+    `isolation` says whether its attempts run one after another, each in a process of its own, or many at a time.
     """
 
     module: str | None = None
@@ -35,7 +35,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     main: bool = False
     name: str = ""
     version: int = 1
-    shared: bool = False
+    isolation: Isolation = "process"
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True, tag="setup"):
@@ -132,14 +132,15 @@ class Stop(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
 ToRunner: TypeAlias = Work | Stop
 
 
-Kind = Literal["success", "failure", "snooze", "raised", "invalid", "memory", "stopped", "missing"]
+Kind = Literal["success", "failure", "snooze", "raised", "invalid", "memory", "stopped", "missing", "died", "refused"]
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True, tag=0, gc=False):
     """An attempt's answer. `kind` says which; `value` is JSON text, `until` microseconds of the runner's clock.
 
     `retire`: the runner is not to be used again, since something was left behind or it was asked to stop. `children`
-    are the tasks it submitted, to be stored with its success.
+    are the tasks it submitted, to be stored with its success. Of a fork that died, `status` is the exit code or the
+    signal's number below 0; `refused`: the machine refused one.
     """
 
     key: int
@@ -153,6 +154,7 @@ class Done(msgspec.Struct, frozen=True, array_like=True, tag=0, gc=False):
     peak: int | None = None
     retire: bool = False
     children: list[Passport] | None = None
+    status: int | None = None
 
 
 class Said(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):

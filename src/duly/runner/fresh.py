@@ -1,0 +1,102 @@
+"""A runner whose every attempt runs in a fork of its own, made for it and gone after it.
+
+What is set up for a runner (channel, mark, output, line) is set up once; the runner itself runs no user code. It passes
+signals on, sees how the fork ends, and kills what that leaves behind: to its supervisor it is as any other runner.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import NoReturn
+
+from duly.runner import output
+from duly.runner.channel import Channel
+from duly.runner.linux import STOP_SIGNAL, children_of, die_with_parent
+from duly.wire.runner import Done, Mark, Work, decode_to_runner, encode
+
+PASSED_ON = (STOP_SIGNAL, signal.SIGTERM)
+
+
+class Fresh:
+    """The loop of such a runner; `serve` runs one attempt, answers, and returns the exit code of its process."""
+
+    def __init__(
+        self, serve: Callable[[Work], int], channel: Channel, mark: Mark, writer: output.Writer | None
+    ) -> None:
+        self._serve = serve
+        self._channel = channel
+        self._mark = mark
+        self._writer = writer
+        self._fork: int | None = None
+
+    def run(self, first: Work) -> None:
+        """Run attempts until the supervisor closes the channel."""
+        for number in PASSED_ON:
+            signal.signal(number, self._pass_on)
+        work = first
+        while True:
+            self._attempt(work)
+            data = self._channel.receive()
+            if not data:
+                return
+            message = decode_to_runner(data)
+            assert isinstance(message, Work)
+            work = message
+
+    def _pass_on(self, number: int, _frame: FrameType | None) -> None:
+        if self._fork is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(self._fork, number)
+
+    def _attempt(self, work: Work) -> None:
+        own = os.getpid()
+        signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)  # until it is known whom to pass them on to
+        try:
+            pid = os.fork()
+            if pid == 0:
+                self._be_fork(work, own)
+            self._fork = pid
+        except OSError as error:
+            self._channel.send(encode(Done(work.key, work.claim, 0, "refused", error.strerror, retire=True)))
+            return
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+        _, status = os.waitpid(pid, 0)
+        self._fork = None
+        self._kill_leftovers()
+        if self._mark.running() is not None:
+            self._tell_end(work, os.waitstatus_to_exitcode(status))
+
+    def _be_fork(self, work: Work, parent: int) -> NoReturn:
+        """The fork's side; never returns."""
+        code = 1
+        try:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            die_with_parent()
+            if os.getppid() == parent:
+                self._mark.begin(work.key, work.claim, time.monotonic_ns())
+                code = self._serve(work)
+        finally:
+            os._exit(code)
+
+    def _tell_end(self, work: Work, status: int) -> None:
+        """It ended without an answer."""
+        if self._writer is not None:
+            self._writer.end_task(work.key, work.claim, briefly=False)
+        self._channel.send(encode(Done(work.key, work.claim, 0, "died", status=status)))
+        self._mark.end()
+
+    def _kill_leftovers(self) -> None:
+        """Kill and reap what the fork has left behind, and in turn what that has."""
+        with suppress(ChildProcessError):
+            while True:
+                if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG) is None:
+                    for pid in children_of(os.getpid()):
+                        with suppress(ProcessLookupError, PermissionError):
+                            os.kill(pid, signal.SIGKILL)
+                    os.waitid(os.P_ALL, 0, os.WEXITED)
