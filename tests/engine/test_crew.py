@@ -77,20 +77,29 @@ def test_the_spare_takes_over_at_once_from_one_that_is_to_be_replaced(live: Live
     assert live.crew.taking() == [spare, second]
 
 
-def test_a_runner_of_its_own_is_blank_and_used_once(live: Live) -> None:
+def test_a_runner_that_forks_for_each_was_blank_and_is_used_for_nothing_else(live: Live) -> None:
     first, second, spare = live.filled()
     live.crew.hand(first, attempt(1))
     first.remove(1, 7)
-    alone = attempt(2, seconds=SHORT)
-    alone.isolation = "fresh"
+    alone = attempt(2, seconds=SHORT, isolation="fresh")
     assert not live.crew.hand(first, alone), "it has run something"
+    assert live.crew.taking("fresh") == [second, spare]
     assert live.crew.hand(second, alone)
-    assert not second.takes
-    assert live.crew.blank() == [spare]
+    assert live.crew.hand(second, attempt(3, seconds=SHORT, isolation="fresh"))
+    assert not live.crew.hand(second, attempt(4, seconds=SHORT))
+    assert live.crew.room() == 1
+
+
+def test_where_something_is_around_a_runners_life_each_attempt_has_its_own(live: Live) -> None:
+    live.crew = Crew(live.pool, 2, once=True)
+    first = live.filled()[0]
+    assert live.crew.hand(first, attempt(1, seconds=SHORT, isolation="fresh"))
+    assert not first.takes
+    assert live.crew.room() == 1, "it is at work, though about to be replaced"
     live.crew.fill(0.0)
-    assert len(live.crew) == 3 + SPARES
-    eventually(lambda: live.hear() or sorted(done.key for done in live.done) == [1, 2])
-    assert eventually(lambda: live.hear() or second.runner in live.gone), "it ends by itself"
+    assert len(live.crew) == 5
+    eventually(lambda: live.hear() or [done.key for done in live.done] == [1])
+    assert eventually(lambda: live.hear() or first.runner in live.gone), "it ends by itself"
 
 
 def test_a_shared_runner_takes_many_beside_the_others(live: Live) -> None:

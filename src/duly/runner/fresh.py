@@ -76,7 +76,9 @@ class Fresh:
         """The fork's side; never returns."""
         code = 1
         try:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            for number in PASSED_ON:  # the one asks where there is a task, the other ends the process
+                signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
             die_with_parent()
             if os.getppid() == parent:
                 self._mark.begin(work.key, work.claim, time.monotonic_ns())

@@ -1,0 +1,159 @@
+"""An App whose actions run in all kinds of processes; what they leave in their module tells which ran there before."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import duly
+
+seen: list[str] = []
+around_life: list[str] = []
+
+
+def remember(name: str) -> list[Any]:
+    """What this process has done before, and who it is."""
+    seen.append(name)
+    return [os.getpid(), list(seen)]
+
+
+def alone(name: str) -> list[Any]:
+    return remember(name)
+
+
+def leave_a_process() -> int:
+    child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], start_new_session=True)
+    return child.pid
+
+
+def die(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+def leave(code: int) -> None:
+    os._exit(code)
+
+
+def stay(task: duly.Task) -> str | None:
+    try:
+        task.update("begun")
+        while True:
+            signal.pause()
+    except duly.TaskStopped:
+        return task.stop_reason
+
+
+def deaf(task: duly.Task) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    task.update(os.getpid())
+    while True:
+        signal.pause()
+
+
+def eat(mib: int) -> int:
+    kept = [bytearray(os.urandom(1)) * 2**20 for _ in range(mib)]
+    time.sleep(20)  # noqa: TID251 - until it is noticed
+    return len(kept)
+
+
+def parent(app_action: str, number: int) -> str:
+    """Submit from within, at once and with the success."""
+    task = duly.current()
+    task.submit(app_action, {"name": f"with {number}"})
+    return task.id
+
+
+async def doze(seconds: float = 0.01) -> list[Any]:
+    await asyncio.sleep(seconds)
+    return [os.getpid(), duly.current().id]
+
+
+async def doze_and_tell(task: duly.Task, seconds: float) -> int:
+    task.update("begun")
+    await asyncio.sleep(seconds)
+    return os.getpid()
+
+
+async def block(task: duly.Task, seconds: float) -> str | None:
+    """Keep the loop from all others."""
+    task.update("begun")
+    until = time.monotonic() + seconds
+    try:
+        while time.monotonic() < until:
+            pass
+    except duly.TaskStopped:
+        return task.stop_reason
+    return "not stopped"
+
+
+async def cling(task: duly.Task) -> None:
+    """Not heed being cancelled."""
+    task.update(os.getpid())
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            continue
+
+
+async def stop_when_asked(task: duly.Task) -> str | None:
+    task.update("begun")
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        return task.stop_reason
+    return None
+
+
+async def die_in_a_step() -> None:
+    await asyncio.gather(_die(), asyncio.sleep(1))
+
+
+async def _die() -> None:
+    await asyncio.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+async def exit_politely() -> None:
+    sys.exit(3)
+
+
+async def speak(name: str) -> None:
+    for number in range(3):
+        print(f"{name} says {number}")  # noqa: T201 - it is to be heard
+        await asyncio.sleep(0.005)
+    print(f"{name} ends", end="")  # noqa: T201
+
+
+async def count_up(task: duly.Task, to: int) -> None:
+    for number in range(1, to + 1):
+        task.update(number)
+        await asyncio.sleep(0.001)
+
+
+def grow(mib: int) -> int:
+    around_life.extend("x" * 2**20 for _ in range(mib))
+    return os.getpid()
+
+
+def pool() -> Iterator[None]:
+    around_life.append(f"set up in {os.getpid()}")
+    yield
+    with open(os.environ["ISOLATED_LOG"], "a", encoding="utf-8") as log:
+        log.write(f"{os.getpid()}\n")
+
+
+def broken_pool() -> Iterator[None]:
+    if os.path.exists(os.environ["ISOLATED_LOG"]):
+        yield
+    raise ConnectionError("no database there")
+
+
+def life() -> list[Any]:
+    return [os.getpid(), list(around_life)]

@@ -1,0 +1,311 @@
+"""Attempts one after another, each in a process of its own, or many at a time: with real runners."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import duly
+from tests.engine import isolated
+from tests.helpers import alive, eventually
+
+SECONDS = 30
+QUICK = duly.Backoff(first=0.01, most=0.02)
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[duly.App]:
+    monkeypatch.setenv("ISOLATED_LOG", str(tmp_path / "log"))
+    with duly.App(f"sqlite:///{tmp_path}/tasks.db") as app:
+        yield app
+
+
+def kinds(app: duly.App, handle: duly.Handle[Any]) -> list[str]:
+    return [event.kind for event in app.look(handle.id)[1]]
+
+
+def begun(handle: duly.Handle[Any]) -> Any:
+    """Wait for its first update."""
+    return next(event.data["data"] for event in handle.events() if event.kind == "update")
+
+
+# fresh: a new process per attempt
+
+
+def test_each_attempt_has_a_process_of_its_own_in_which_nothing_ran_before(app: duly.App) -> None:
+    alone = app.action("t:alone", isolation="fresh")(isolated.alone)
+    warm = app.action("t:warm")(isolated.remember)
+    with app.worker(1):
+        done = [warm.submit("warm").result(timeout=SECONDS)]
+        done += [alone.submit(str(n)).result(timeout=SECONDS) for n in range(5)]
+    assert len({pid for pid, _ in done}) == 6
+    assert [before for _, before in done[1:]] == [[str(n)] for n in range(5)]
+
+
+def test_what_it_leaves_behind_is_gone_with_it(app: duly.App) -> None:
+    leave = app.action("t:leave", isolation="fresh")(isolated.leave_a_process)
+    with app.worker(1):
+        left = [leave.submit().result(timeout=SECONDS) for _ in range(3)]
+        eventually(lambda: not any(map(alive, left)))
+
+
+@pytest.mark.parametrize(
+    ("function", "argument", "said"),
+    [(isolated.die, signal.SIGSEGV, "SIGSEGV"), (isolated.leave, 0, "0"), (isolated.leave, 7, "7")],
+)
+def test_its_death_is_named_and_the_next_attempt_runs(
+    app: duly.App, function: Callable[[int], None], argument: int, said: str
+) -> None:
+    die = app.action("t:die", isolation="fresh", max_attempts=2, retry=QUICK)(function)
+    alone = app.action("t:alone", isolation="fresh")(isolated.alone)
+    with app.worker(1):
+        died = die.submit(int(argument))
+        with pytest.raises(duly.TaskDied, match=said):
+            died.result(timeout=SECONDS)
+        assert app.look(died.id)[0].deaths == 2
+        alone.submit("next").result(timeout=SECONDS)
+
+
+def test_its_limits_hold(app: duly.App) -> None:
+    deaf = app.action("t:deaf", isolation="fresh", timeout=0.2, grace=0.2, max_attempts=1)(isolated.deaf)
+    eat = app.action("t:eat", isolation="fresh", memory="100MiB", grace=0.2, max_attempts=1)(isolated.eat)
+    with app.worker(1):
+        stuck = deaf.submit()
+        pid = begun(stuck)
+        since = time.monotonic()
+        assert stuck.wait(SECONDS).cause == "timeout"
+        eventually(lambda: not alive(pid), 2.0)
+        assert time.monotonic() - since < 0.2 + 0.2 + 1.0
+        assert eat.submit(200).wait(SECONDS).cause == "memory"
+        assert eat.using(max_attempts=1).submit(1).state == "ready"
+
+
+def test_it_can_be_asked_to_stop(app: duly.App) -> None:
+    stay = app.action("t:stay", isolation="fresh", grace=SECONDS)(isolated.stay)
+    with app.worker(1):
+        handle = stay.submit()
+        begun(handle)
+        assert handle.cancel("enough", wait=SECONDS) == "asked"
+        assert handle.wait(0).state == "cancelled"
+        assert app.look(handle.id)[0].reason == "enough"
+
+
+def test_it_can_submit_with_its_success_and_ask_its_supervisor(app: duly.App) -> None:
+    parent = app.action("t:parent", isolation="fresh")(isolated.parent)
+    alone = app.action("t:alone", isolation="fresh")(isolated.alone)
+    with app.worker(1):
+        for number in range(3):
+            parent.submit(alone.name, number).result(timeout=SECONDS)
+        children = list(app.tasks(action=alone.name))
+        assert len(children) == 3
+        assert all(app.handle(task.id).wait(SECONDS).ok for task in children)
+
+
+# shared: many at a time
+
+
+def test_many_run_at_a_time_in_one_process_and_each_knows_who_it_is(app: duly.App) -> None:
+    doze = app.action("t:doze", isolation="shared")(isolated.doze)
+    with app.worker(1):
+        doze.submit().result(timeout=SECONDS)
+        since = time.monotonic()
+        handles = app.submit_many(doze.passport(0.5) for _ in range(100))
+        done = [handle.result(timeout=SECONDS) for handle in handles]
+        assert time.monotonic() - since < 5.0, "they would take 50 s one after another"
+    assert len({pid for pid, _ in done}) == 1
+    assert [task for _, task in done] == [handle.id for handle in handles]
+
+
+def test_they_run_beside_what_runs_one_at_a_time(app: duly.App) -> None:
+    tell = app.action("t:tell", isolation="shared")(isolated.doze_and_tell)
+    warm = app.action("t:warm")(isolated.remember)
+    with app.worker(1):
+        long = tell.submit(SECONDS)
+        begun(long)
+        assert warm.submit("one").result(timeout=SECONDS)
+        long.cancel(wait=SECONDS)
+
+
+def test_one_whose_time_is_over_is_cancelled_and_no_other(app: duly.App) -> None:
+    stop = app.action("t:stop", isolation="shared", timeout=0.2, grace=SECONDS, max_attempts=1)(
+        isolated.stop_when_asked
+    )
+    tell = app.action("t:tell", isolation="shared")(isolated.doze_and_tell)
+    with app.worker(1):
+        neighbour = tell.submit(1.0)
+        begun(neighbour)
+        assert stop.submit().wait(SECONDS).cause == "timeout"
+        assert neighbour.wait(SECONDS).statistics.attempts == 1
+        assert kinds(app, neighbour)[-1] == "success"
+
+
+def test_one_that_keeps_the_loop_from_all_others_is_stopped_where_it_is(app: duly.App) -> None:
+    block = app.action("t:block", isolation="shared", timeout=0.3, grace=SECONDS, max_attempts=1)(isolated.block)
+    tell = app.action("t:tell", isolation="shared")(isolated.doze_and_tell)
+    with app.worker(1):
+        neighbour = tell.submit(0.5)
+        begun(neighbour)
+        assert block.submit(SECONDS).wait(SECONDS).cause == "timeout"
+        assert neighbour.wait(SECONDS).statistics.attempts == 1
+        assert kinds(app, neighbour)[-1] == "success"
+
+
+def test_before_a_kill_the_others_get_its_grace_to_end(app: duly.App) -> None:
+    cling = app.action("t:cling", isolation="shared", timeout=0.2, grace=1.0, max_attempts=1)(isolated.cling)
+    tell = app.action("t:tell", isolation="shared")(isolated.doze_and_tell)
+    with app.worker(1):
+        quick, slow = tell.submit(0.6), tell.submit(5.0)
+        begun(quick)
+        begun(slow)
+        stuck = cling.submit()
+        pid = begun(stuck)
+        newcomer = tell.submit(0.1)
+        assert stuck.wait(SECONDS).cause == "timeout"
+        eventually(lambda: not alive(pid), 1.0)
+        assert quick.wait(SECONDS).value == pid
+        assert newcomer.wait(SECONDS).ok
+        assert slow.wait(SECONDS).statistics.attempts == 1, "an interruption is no attempt"
+    assert kinds(app, slow).count("interrupt") == 1
+    assert app.look(slow.id)[0].deaths == 0
+
+
+def test_while_one_is_being_stopped_newcomers_go_elsewhere(app: duly.App) -> None:
+    cling = app.action("t:cling", isolation="shared", timeout=0.2, grace=2.0, max_attempts=1)(isolated.cling)
+    doze = app.action("t:doze", isolation="shared")(isolated.doze)
+    with app.worker(1):
+        stuck = cling.submit()
+        pid = begun(stuck)
+        eventually(lambda: doze.submit().result(timeout=SECONDS)[0] != pid, 2.0)
+        assert stuck.refresh().state == "running"
+
+
+def test_a_crash_charges_whose_step_it_was_and_the_others_run_again(app: duly.App) -> None:
+    die = app.action("t:die", isolation="shared", max_attempts=1)(isolated.die_in_a_step)
+    tell = app.action("t:tell", isolation="shared")(isolated.doze_and_tell)
+    with app.worker(1):
+        neighbours = [tell.submit(0.5) for _ in range(20)]
+        begun(neighbours[-1])
+        with pytest.raises(duly.TaskDied, match="SIGSEGV"):
+            die.submit().result(timeout=SECONDS)
+        for neighbour in neighbours:
+            assert neighbour.wait(SECONDS).statistics.attempts == 1
+    assert {app.look(neighbour.id)[0].deaths for neighbour in neighbours} == {0}
+    assert {kinds(app, neighbour).count("interrupt") for neighbour in neighbours} == {1}
+
+
+def test_one_that_exits_does_not_take_the_others_along(app: duly.App) -> None:
+    leave = app.action("t:leave", isolation="shared", max_attempts=1)(isolated.exit_politely)
+    tell = app.action("t:tell", isolation="shared")(isolated.doze_and_tell)
+    with app.worker(1):
+        neighbour = tell.submit(0.3)
+        begun(neighbour)
+        result = leave.submit().wait(SECONDS)
+        assert (result.cause, result.error and result.error.type) == ("error", "SystemExit")
+        assert neighbour.wait(SECONDS).statistics.attempts == 1
+
+
+def test_what_they_print_is_told_by_task(app: duly.App, capfd: pytest.CaptureFixture[str]) -> None:
+    speak = app.action("t:speak", isolation="shared")(isolated.speak)
+    with app.worker(1):
+        handles = {name: speak.submit(name) for name in ("Ann", "Ben", "Cleo")}
+        for handle in handles.values():
+            handle.wait(SECONDS)
+    said = capfd.readouterr().err.splitlines()
+    for name, handle in handles.items():
+        for text in (f"{name} says 0", f"{name} says 2", f"{name} ends"):
+            assert f"[t:speak {handle.id}] {text}" in said
+
+
+def test_their_updates_are_conflated_and_the_last_is_told(app: duly.App) -> None:
+    count_up = app.action("t:count", isolation="shared")(isolated.count_up)
+    with app.worker(1):
+        handles = [count_up.submit(200) for _ in range(5)]
+        for handle in handles:
+            handle.wait(SECONDS)
+            updates = [event.data["data"] for event in handle.events() if event.kind == "update"]
+            assert updates == sorted(updates)
+            assert updates[-1] == 200
+            assert len(updates) < 50
+
+
+def test_a_drain_asks_all_of_them(app: duly.App) -> None:
+    stop = app.action("t:stop", isolation="shared", grace=SECONDS)(isolated.stop_when_asked)
+    worker = app.worker(1)
+    with worker:
+        handles = [stop.submit() for _ in range(5)]
+        for handle in handles:
+            begun(handle)
+        worker._worker.stop(hurry=True)
+    assert {handle.result(timeout=0) for handle in handles} == {"drain"}
+
+
+def test_only_what_awaits_can_share(app: duly.App) -> None:
+    with pytest.raises(duly.ActionInvalid, match="async def"):
+        app.action("t:plain", isolation="shared")(isolated.alone)
+
+
+def test_a_shared_task_awaits_its_result_from_async_code(app: duly.App) -> None:
+    doze = app.action("t:doze", isolation="shared")(isolated.doze)
+
+    async def main() -> list[Any]:
+        async with app.worker(1):
+            handles = await asyncio.gather(*(doze.asubmit(0.05) for _ in range(50)))
+            return list(await asyncio.gather(*(handle.aresult() for handle in handles)))
+
+    assert len(asyncio.run(main())) == 50
+
+
+# a runner's life
+
+
+def test_a_runner_is_replaced_after_so_many_tasks(tmp_path: Path) -> None:
+    with duly.App(f"sqlite:///{tmp_path}/tasks.db", recycle_tasks=3) as app:
+        warm = app.action("t:warm")(isolated.remember)
+        with app.worker(1):
+            done = [warm.submit(str(n)).result(timeout=SECONDS) for n in range(7)]
+    assert [len(before) for _, before in done] == [1, 2, 3, 1, 2, 3, 1]
+
+
+def test_a_runner_that_has_grown_is_replaced(tmp_path: Path) -> None:
+    with duly.App(f"sqlite:///{tmp_path}/tasks.db", recycle_growth="32MiB") as app:
+        grow = app.action("t:grow")(isolated.grow)
+        with app.worker(1):
+            pids = [grow.submit(16).result(timeout=SECONDS) for _ in range(8)]
+    assert 2 <= len(set(pids)) < 8
+
+
+def test_what_is_around_a_runners_life_begins_before_its_tasks_and_ends_after_them(
+    app: duly.App, tmp_path: Path
+) -> None:
+    app.runner_setup(isolated.pool)
+    life = app.action("t:life")(isolated.life)
+    fresh = app.action("t:fresh", isolation="fresh")(isolated.life)
+    with app.worker(1):
+        done = [life.submit().result(timeout=SECONDS) for _ in range(2)]
+        done += [fresh.submit().result(timeout=SECONDS) for _ in range(3)]
+    assert all(known == [f"set up in {pid}"] for pid, known in done)
+    ended = set(map(int, (tmp_path / "log").read_text().split()))
+    assert {pid for pid, _ in done} <= ended
+    assert len(ended) > 4
+    assert os.getpid() not in ended
+
+
+def test_while_it_fails_tasks_wait_and_it_is_said_why(
+    app: duly.App, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.runner_setup(isolated.broken_pool)
+    life = app.action("t:life")(isolated.life)
+    with app.worker(1):
+        handle = life.submit()
+        eventually(lambda: "no database there" in caplog.text)
+        assert handle.refresh().state == "ready"
+        assert app.look(handle.id)[0].attempt == 0
+        (tmp_path / "log").touch()
+        handle.result(timeout=SECONDS)
