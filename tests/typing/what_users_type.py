@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
 
 import duly
+from duly.testing import FakeClock, assert_submitted, run_until_idle
 
 app = duly.App("sqlite:///:memory:", concurrency=2)
 
@@ -122,3 +123,12 @@ def errors_carry_what_is_known() -> None:
     except duly.TaskError as error:
         assert_type(error.error, duly.ErrorData | None)
         assert_type(error.cause, str)
+
+
+def help_for_tests_is_typed(duly_app: duly.App) -> None:
+    with duly_app.moved("sqlite:///:memory:") as moved:
+        assert_type(moved, duly.App)
+        assert_type(run_until_idle(moved, seconds=5), list[duly.TaskInfo])
+        assert_type(assert_submitted(moved, plain, emails=["a"]), duly.Handle[Any])
+        assert_type(FakeClock().now, datetime)
+        assert_type(plain.arguments("{}"), dict[str, Any])
