@@ -150,6 +150,18 @@ def test_a_wait_ends_after_its_time_and_the_task_goes_on(app: duly.App, way: Way
 
 
 @both
+def test_what_has_ended_is_told_to_whoever_cannot_wait_though_the_store_is_busy(app: duly.App, way: Way) -> None:
+    handle = app.submit("other:thing")
+    handle.cancel()
+    for _ in range(3):
+        busy, free = threading.Event(), threading.Event()
+        app._thread.post(lambda _, busy=busy, free=free: (busy.set(), free.wait(5)), lambda *_: None)
+        busy.wait(5)
+        threading.Timer(0.02, free.set).start()
+        assert way["wait"](handle, 0).state == "cancelled"
+
+
+@both
 def test_what_nobody_knows_is_not_found(app: duly.App, way: Way) -> None:
     for use in way.values():
         with pytest.raises(TaskNotFound):
