@@ -192,3 +192,9 @@ def bear_strangers(value: str) -> None:
     """Say by the channel that this attempt has submitted what it never asked for."""
     child = duly.Passport(id="stranger", action="never:heard", version=1, payload_json=value)
     own_sockets()[0].send(encode(Done(1, 1, 1, "success", "null", children=[child])))
+
+
+async def raise_many(task: duly.Task, value: int) -> tuple[int, str]:
+    """Of all there is, in a coroutine: submit, wait, and bear with the success."""
+    handle = await app.asubmit("family:echo", {"value": value}, version=3)
+    return await handle.aresult(allow_wait=True), task.submit("family:none", value).id

@@ -51,6 +51,16 @@ def test_an_attempt_that_does_not_succeed_leaves_none_and_the_next_has_its_own(a
     assert children(app).keys() == set(told)
 
 
+@pytest.mark.parametrize("isolation", ["fresh", "shared"])
+def test_in_a_fresh_process_and_among_many_coroutines_it_is_the_same(app: App, isolation: Any) -> None:
+    raising = app.action("family:raise", isolation=isolation, max_attempts=1)(family.raise_many)
+    with app.worker(2):
+        handles = app.submit_many(raising.passport(n) for n in range(60))
+        told = [handle.result(timeout=SECONDS) for handle in handles]
+    assert [value for value, _ in told] == list(range(60))
+    assert {task.id for task in app.tasks(action="family:none")} == {child for _, child in told}
+
+
 @pytest.mark.parametrize("answer", ["failure", "snooze"])
 def test_a_no_and_a_later_are_no_success(app: App, answer: str) -> None:
     bear = app.action("family:answer")(family.bear_and_answer)

@@ -145,3 +145,12 @@ def write_out(mebibytes: int, end: str = "") -> None:
     sys.stdout.write(f"{end}\n")
     if end:
         raise ValueError(end)
+
+
+@app.action("shop:grow", max_attempts=99, retry=duly.Backoff(first=0.01, most=0.02), demote_after=0)
+def grow(task: duly.Task, node: str, levels: int, folder: str) -> None:
+    """Be one node of a tree: leave a trace, and have five children with this attempt's success."""
+    _append(f"{folder}/{node}", task.id)
+    for number in range(5 if levels else 0):
+        task.submit(grow.passport(f"{node}.{number}", levels - 1, folder))
+    time.sleep(0.001)  # noqa: TID251 - it is work
