@@ -49,7 +49,9 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.write("shop.py", SHOP)
-        self.write("pytest.ini", "[pytest]\nduly_app = shop:app\naddopts = -q -p no:cacheprovider\n")
+        self.write(
+            "pytest.ini", "[pytest]\nduly_app = shop:app\naddopts = -q -p no:cacheprovider\nfilterwarnings = error\n"
+        )
         self.autoload = False
 
     def write(self, name: str, text: str) -> None:

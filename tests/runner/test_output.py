@@ -97,3 +97,11 @@ def test_what_a_task_printed_that_ended_meanwhile_waits_for_its_boundary(pipe):
     os.write(write, boundary(1, 5) + b"two")
 
     assert reader.read() == [(b"one", (1, 5), True), (b"two", (2, 6), False)]
+
+
+def test_lines_of_one_task_that_come_each_with_a_boundary_are_one_piece(pipe):
+    reader, write = pipe
+
+    os.write(write, b"".join(b"line\n" + boundary(1, 5) for _ in range(3)) + b"other" + boundary(2, 5))
+
+    assert reader.read() == [(b"line\n" * 3, (1, 5), True), (b"other", (2, 5), True)]

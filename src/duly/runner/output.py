@@ -155,12 +155,17 @@ class Reader:
             return []
         task = self._running()
         data = self._read(data)  # what was written while it was another's
-        pieces: list[Piece] = []
-        while (at := data.find(self._secret)) >= 0 and len(data) >= at + _BOUNDARY.size:
+        parts: list[tuple[tuple[int, int], list[bytes]]] = []
+        begin = 0
+        while (at := data.find(self._secret, begin)) >= 0 and len(data) >= at + _BOUNDARY.size:
             _, key, claim = _BOUNDARY.unpack_from(data, at)
-            pieces.append(Piece(data[:at], (key, claim), last=True))
-            data = data[at + _BOUNDARY.size :]
+            if not parts or parts[-1][0] != (key, claim):
+                parts.append(((key, claim), []))
+            parts[-1][1].append(data[begin:at])
+            begin = at + _BOUNDARY.size
         keep = len(data) - at if at >= 0 else _overlap(data, self._secret)
+        data = data[begin:]
+        pieces = [Piece(b"".join(lines), owner, last=True) for owner, lines in parts]
         if task != before and len(data) <= MOST_UNCLEAR and not self.at_end:
             keep = len(data)
         self._rest = data[len(data) - keep :]
