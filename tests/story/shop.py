@@ -132,6 +132,16 @@ def answer(task: duly.Task, value: Any, info: Any = None) -> Any:
     return value
 
 
+@app.action("shop:report", max_attempts=9)
+def report(task: duly.Task, seconds: float, times: int) -> int:
+    """Tell how far it is, so many times."""
+    for number in range(times):
+        task.update(number, fraction=number / times)
+        task.add_info("done", number)
+        time.sleep(seconds)  # noqa: TID251 - it is work
+    return times
+
+
 @app.action("shop:refuse", max_attempts=2, retry=duly.Backoff(first=0.01, most=0.02))
 def refuse(value: Any, retry: bool = True) -> Any:
     return duly.Failure(value, retry=retry)
