@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 import duly
-from duly.errors import ActionInvalid, HandlerUnavailable, OptionInvalid
+from duly.errors import ActionInvalid, HandlerUnavailable, OptionInvalid, StoreError
 
 SECONDS = 30
 
@@ -41,6 +41,25 @@ def test_a_worker_leaves_no_thread_no_process_and_no_node(app: duly.App) -> None
     assert not app.nodes()
     assert psutil.Process().children(recursive=True) == children
     assert "duly-node" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_what_a_worker_stops_for_is_raised_in_who_waits_and_when_it_is_left(tmp_path: Path) -> None:
+    app = duly.App(f"sqlite:///{tmp_path}/tasks.db", poll=0.1)
+    action = app.action("calc:double")(double)
+    damage = f"import apsw; apsw.Connection({str(tmp_path / 'tasks.db')!r}).execute('drop table lane')"
+
+    def wait_for_what_nobody_does() -> None:
+        with app, app.worker(1):
+            action.submit(21).result(timeout=SECONDS)
+            never = app.submit("other:thing")
+            subprocess.run([sys.executable, "-c", damage], check=True)
+            with pytest.raises(StoreError, match="lane"):
+                never.wait(SECONDS)
+            with pytest.raises(StoreError, match="lane"):
+                asyncio.run(never.await_(SECONDS))
+
+    with pytest.raises(StoreError, match="lane"):
+        wait_for_what_nobody_does()
 
 
 def test_a_worker_works_inside_an_event_loop_without_holding_it_up(app: duly.App) -> None:

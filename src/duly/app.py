@@ -365,7 +365,8 @@ class App:
         """Return a worker to be used as a context manager: a node in this process, whose tasks run in their own.
 
         `concurrency` counts runners, by default as the setting says, else CPU cores; `queues` are those served, by
-        default all. On leaving it claims no more and lets what runs end, for `drain_timeout` at most.
+        default all. On leaving it claims no more and lets what runs end, for `drain_timeout` at most. A worker that has
+        to stop, say since its disk fails, raises why: in whoever waits for a task by this App, and on leaving.
 
         >>> with app.worker():
         ...     print(send.submit("ann@example.com", "hello").result())
@@ -408,7 +409,7 @@ class App:
         def make_node() -> Node:
             return Node(thread, Pool, DatagramBell, Roster(actions, served, self._around), settings, Console(2))
 
-        return Worker(make_node)
+        return Worker(make_node, thread.hopeless)
 
     # the store
     def _store(self) -> Carrier:

@@ -99,6 +99,7 @@ class StoreThread:
         self._lock = threading.Lock()
         self._using = threading.Lock()
         self._rests = False
+        self._hopeless: BaseException | None = None
         self._busy = False  # a hint alone: whoever is wrong about it waits, or is told a little later
         self._sleeps = True  # or is about to look whether there are jobs
         self._store: Store | None = None
@@ -194,12 +195,20 @@ class StoreThread:
             glances = _glances(store, wait.seen)
             if any(wait.told(glance) for glance in glances):
                 return
+            if self._hopeless is not None:
+                raise self._hopeless
             for glance in glances:
                 self._watched.setdefault(glance.id, Watched(glance)).waits.append(wait)
             self._waker.wake()
 
         post(begin, lambda _, error: done(None, error) if error is not None else None)
         return lambda: self._post_if_open(lambda _: self._forget(wait))
+
+    def hopeless(self, error: BaseException | None) -> None:
+        """Have whoever waits, now or later, be told this error; None takes that back."""
+        self._hopeless = error
+        if error is not None:
+            self._post_if_open(lambda _: self._fail_waiting(error))
 
     def _forget(self, wait: Wait) -> None:
         for task_id in wait.seen:
@@ -382,7 +391,7 @@ class StoreThread:
             for wait in [wait for wait in watched.waits if wait.told(glance)]:
                 self._forget(wait)
 
-    def _fail_waiting(self, error: StoreError) -> None:
+    def _fail_waiting(self, error: BaseException) -> None:
         watched, self._watched = self._watched, {}
         for wait in {wait for task in watched.values() for wait in task.waits}:
             wait.done(None, error)

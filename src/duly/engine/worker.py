@@ -15,10 +15,14 @@ log = logging.getLogger("duly.node")
 
 
 class Worker:
-    """Runs nodes one after another until it is stopped; a new one only if the last was given up by others."""
+    """Runs nodes one after another until it is stopped; a new one only if the last was given up by others.
 
-    def __init__(self, make_node: Callable[[], Node]) -> None:
+    `hopeless` is told the error for which a worker in a thread of its own stops, until it is closed.
+    """
+
+    def __init__(self, make_node: Callable[[], Node], hopeless: Callable[[BaseException | None], None]) -> None:
         self._make_node = make_node
+        self._hopeless = hopeless
         self._node = make_node()
         self._stopping = False
         self._error: BaseException | None = None
@@ -80,6 +84,8 @@ class Worker:
         except BaseException as error:  # noqa: BLE001 - it is raised in `start` or `close`
             self._error = error
             log.error("the worker stops: %s", error)
+            if self._node.ready.is_set():  # else `start` raises it
+                self._hopeless(error)
         finally:
             self._ended.set()
             self._node.ready.set()
@@ -105,4 +111,5 @@ class Worker:
                 self._wait()
                 raise
         if self._error is not None:
+            self._hopeless(None)
             raise self._error
