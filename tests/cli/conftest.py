@@ -36,6 +36,8 @@ def send(to: str, text: str = "hello") -> str:
 
 @app.action("email:fail", max_attempts=2, retry=duly.Backoff(first=0))
 def fail(code: int) -> None:
+    for number in range(30):
+        print("line", number)
     raise ValueError(f"refused with {code}")
 
 

@@ -35,6 +35,15 @@ def test_people_see_result_and_timeline(history: "History") -> None:
     assert lines[-1].split()[-1] == "success"
 
 
+def test_the_end_of_what_a_failed_attempt_printed_is_shown(history: "History") -> None:
+    lines = history.cli("show", "-a", "shop", history.ids["failed"]).out.splitlines()
+    head = lines.index("  printed    the last of 30 lines")
+    assert lines[head + 1 : head + 22] == [*(f"    line {number}" for number in range(10, 30)), ""]
+    shown = history.cli("show", "-a", "shop", history.ids["failed"], "--json").data()
+    assert shown["events"][-1]["data"]["output"].startswith("line 0\nline 1\n")
+    assert "printed" not in history.cli("show", "-a", "shop", history.ids["sent"]).out
+
+
 def test_a_failed_task_shows_the_users_traceback_and_each_attempt(history: "History") -> None:
     done = history.cli("show", "-a", "shop", history.ids["failed"])
     assert done.code == 0

@@ -21,6 +21,9 @@ from duly.handle import ending_of
 from duly.history import Event, when
 from duly.ports import TaskRow
 
+MOST_LINES = 20
+"""Lines of what an attempt printed that are shown to people; --json has all that is kept."""
+
 MOST_TEXT = 2000
 """Characters of a payload or result that are shown to people; --json has all."""
 
@@ -117,9 +120,22 @@ def _show(row: TaskRow, events: list[Event]) -> None:
         last = "" if row.state in ENDED else "last attempt: "
         put(f"  {click.style('error'.ljust(9), dim=True)}  {last}{click.style(plain(str(error)), fg='red')}")
         _put_block(troubles.traceback_of(error))
+    printed = _printed(events).splitlines()
+    if printed:
+        put(
+            f"  {click.style('printed', dim=True)}"
+            + (f"    the last of {count(len(printed), 'line')}" if printed[MOST_LINES:] else "")
+        )
+        _put_block("\n".join(printed[-MOST_LINES:]))
     put()
     for line in _timeline(events):
         put(line)
+
+
+def _printed(events: list[Event]) -> str:
+    """What the last attempt printed that did not succeed, as far as it was kept."""
+    ends = [event.data for event in events if event.kind in ("retry", "fail", "verdict")]
+    return str(ends[-1].get("output", "")) if ends and isinstance(ends[-1], dict) else ""
 
 
 def _facts(row: TaskRow) -> Iterator[tuple[str, str]]:
