@@ -198,3 +198,8 @@ async def raise_many(task: duly.Task, value: int) -> tuple[int, str]:
     """Of all there is, in a coroutine: submit, wait, and bear with the success."""
     handle = await app.asubmit("family:echo", {"value": value}, version=3)
     return await handle.aresult(allow_wait=True), task.submit("family:none", value).id
+
+
+def have_one_after_another(count: int, begun: str) -> int:
+    Path(begun).touch()
+    return len({app.submit("family:echo", {"value": n}).id for n in range(count)})

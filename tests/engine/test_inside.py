@@ -168,6 +168,15 @@ def test_who_waits_for_ever_can_be_stopped(app: App, tmp_path: Path) -> None:
         sibling.wait(SECONDS)
 
 
+def test_a_worker_that_drains_goes_on_to_answer(app: App, tmp_path: Path) -> None:
+    have = app.action("family:several")(family.have_one_after_another)
+    with app.worker(1):
+        handle = have.submit(100, f"{tmp_path}/begun")
+        eventually((tmp_path / "begun").exists)
+    assert handle.result() == 100
+    assert len(list(app.tasks(action="family:echo"))) == 100
+
+
 # who may not ask
 
 
