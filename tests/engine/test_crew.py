@@ -126,7 +126,7 @@ def test_of_several_shared_runners_the_idle_one_ends(live: Live) -> None:
     first.held_back = False
     assert live.crew.sharing() == [second, first], "the busier one comes to no end"
     first.remove(1, 7)
-    live.crew.answered(first)
+    live.crew.idle(first)
     assert (first.retiring, second.retiring) == (True, False)
 
 
@@ -138,7 +138,7 @@ def test_a_shared_runner_that_is_to_end_waits_for_those_it_runs(live: Live) -> N
     assert live.gone == []
     eventually(lambda: live.hear() or [done.key for done in live.done] == [1])
     member.remove(1, 7)
-    live.crew.answered(member)
+    live.crew.idle(member)
     assert eventually(lambda: live.hear() or member.runner in live.gone)
 
 

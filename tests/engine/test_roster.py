@@ -54,7 +54,7 @@ def test_an_action_whose_target_is_lost_is_served_no_longer_in_none_of_its_queue
 
 def test_a_lane_tells_its_action_and_what_bounds_its_attempts() -> None:
     made = roster()
-    assert (made.place(4), made.place(3)) == (0, 2)
+    assert (made.served(4)[0], made.served(3)[0]) == (0, 2)
     assert made.policy(4).timeout == 5.0
     assert made.policy(5) == Policy(), "of a lane served elsewhere only the defaults are known"
 

@@ -260,9 +260,9 @@ class Crew:
             member.runner.retire()
         return taken
 
-    def answered(self, member: Member) -> None:
-        """A runner has answered: a shared one that was to retire can do so when nothing runs in it any more."""
-        if member.shared and not member.handed:
+    def idle(self, member: Member) -> None:
+        """A runner has answered all: a shared one that was to retire can do so, others beside another one have to."""
+        if member.shared:
             if member.retiring:
                 member.runner.retire()
             for spare in self.spare_sharers():

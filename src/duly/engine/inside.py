@@ -276,6 +276,11 @@ class Inside:
         runner.answer(Answered(number, refused=Refused.of(error)))
 
     # letting go
+    @property
+    def asked(self) -> bool:
+        """Whether any handler of a runner that lives has ever asked."""
+        return bool(self._callers)
+
     def waits(self, runner: int) -> bool:
         """Whether a handler in this runner waits for other tasks."""
         caller = self._callers.get(runner)

@@ -353,9 +353,9 @@ class Node:
 
     def _take(self, held: Held) -> bool:
         """A claim: from now on it is this node's; whether it is of those that run many at a time."""
-        place = self._roster.place(held.lane)
-        policy = policy_of(self._roster.policy(held.lane), held.options)
-        isolation = self._roster.actions[place].isolation
+        place, policy, isolation = self._roster.served(held.lane)
+        if held.options is not None:
+            policy = policy_of(policy, held.options)
         attempt = Attempt(held, place, policy, self._window.time_of(held.lane), isolation)
         if self._draining is not None or not self._roster.usable(place):
             self._cycle.hand_back(attempt)
@@ -502,22 +502,31 @@ class Node:
                 elif isinstance(message, Ask):
                     self._inside.turn_away(member.runner, message)
                 continue
-            self._inside.over(member.runner.number, message.key, message.claim)
+            if self._inside.asked:
+                self._inside.over(member.runner.number, message.key, message.claim)
             done = True
             attempt = member.remove(message.key, message.claim)
             if attempt is not None:
                 self._answer(attempt, message, now)
-            if message.retire or (attempt is not None and not member.shared and _timed_out(attempt)):
+                if attempt.stopping is not None and _timed_out(attempt) and not member.shared:
+                    self._retire(member)
+            if message.retire:
                 self._retire(member)
         if done:
             member.overrun = False
-            member.held_back = member.held_back and member.shared and any(map(_is_asked, member.handed.values()))
-            self._crew.answered(member)
-            if not (member.shared or member.handed) and self._crew.surplus():
-                self._retire(member)
-            if member.retiring and not member.handed:
-                self._ticker.set(member, time.monotonic() + TEARDOWN_SECONDS)
+            if member.held_back:
+                member.held_back = member.shared and any(map(_is_asked, member.handed.values()))
+            if not member.handed:
+                self._idle(member)
             self._refill(member)
+
+    def _idle(self, member: Member) -> None:
+        """A runner has answered all that it was handed."""
+        self._crew.idle(member)
+        if not member.shared and self._crew.surplus():
+            self._retire(member)
+        if member.retiring:
+            self._ticker.set(member, time.monotonic() + TEARDOWN_SECONDS)
 
     def _heard(self, member: Member, attempt: Attempt, message: Said | Ask, now: int) -> None:
         try:
@@ -540,7 +549,7 @@ class Node:
             self._fill(time.monotonic())
 
     def _answer(self, attempt: Attempt, done: Done, now: int) -> None:
-        self._waiting(attempt).observe(attempt, done.nanoseconds / 1e9)
+        (self._shared if attempt.isolation == "shared" else self._window).observe(attempt, done.nanoseconds / 1e9)
         if attempt.began_at is None:
             attempt.started_at = now - done.nanoseconds // 1000
             attempt.events.insert(0, ("start", attempt.started_at, None))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from duly.core.action import ActionSpec, Policy
+from duly.core.action import ActionSpec, Isolation, Policy
 from duly.ports import Lane
 from duly.wire.runner import Target
 
@@ -25,6 +25,7 @@ class Roster:
         self._places = {(action.name, action.version): place for place, action in enumerate(self.actions)}
         self._unusable: set[int] = set()
         self._lanes: dict[int, int] = {}
+        self._served: dict[int, tuple[int, Policy, Isolation]] = {}
         self.version = -1
 
     def declared(self) -> list[tuple[str, str, int]]:
@@ -41,6 +42,10 @@ class Roster:
             for lane in lanes
             if (self._queues is None or lane.queue in self._queues)
             and (place := self._places.get((lane.action, lane.version))) is not None
+        }
+        self._served = {
+            lane: (place, self.actions[place].policy, self.actions[place].isolation)
+            for lane, place in self._lanes.items()
         }
 
     def lose(self, place: int) -> None:
@@ -59,9 +64,9 @@ class Roster:
         """Whether the attempts of an action run many at a time in one runner."""
         return self.actions[place].isolation == "shared"
 
-    def place(self, lane: int) -> int:
-        """Which action a lane is of."""
-        return self._lanes[lane]
+    def served(self, lane: int) -> tuple[int, Policy, Isolation]:
+        """Which action a lane is of, what bounds its attempts, and how they are isolated."""
+        return self._served[lane]
 
     def policy(self, lane: int) -> Policy:
         """What bounds the attempts of a lane's tasks; the defaults for one that is not served here."""

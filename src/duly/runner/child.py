@@ -138,14 +138,10 @@ class Child:
             self._writer.end_task(work.key, work.claim, briefly=briefly)
         else:
             output.flush()
-        retire = self._is_spent(answer, nanoseconds, briefly=briefly)
+        retire = not self._alone and (  # a fork ends anyway, and with it what it leaves behind
+            answer.kind == "stopped" or self._wear.worn(nanoseconds) or self._leftovers(briefly=briefly)
+        )
         return Done(work.key, work.claim, nanoseconds, *answer, retire, children)
-
-    def _is_spent(self, answer: Answer, nanoseconds: int, *, briefly: bool) -> bool:
-        """Whether it is to be replaced; a fork ends anyway, and with it what it leaves behind."""
-        if self._alone:
-            return False
-        return answer.kind == "stopped" or self._wear.worn(nanoseconds) or self._leftovers(briefly=briefly)
 
     def _say(self, said: Said) -> None:
         self._channel.send(encode(said))

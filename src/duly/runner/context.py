@@ -71,6 +71,11 @@ class Task:
     A handler gets it as its first parameter if that is annotated `duly.Task`, or by `duly.current()`.
     """
 
+    _told: Updates | None = None
+    _info: dict[str, Any] | None = None
+    _over = False
+    _family: Children | None = None
+
     def __init__(
         self,
         work: Work,
@@ -86,10 +91,6 @@ class Task:
         self._asked = asked
         self._say = say
         self._later = later
-        self._told: Updates | None = None
-        self._info: dict[str, Any] | None = None
-        self._over = False
-        self._family: Children | None = None
 
     @property
     def _fence(self) -> tuple[int, int]:
