@@ -10,7 +10,7 @@ import pytest
 
 from duly.core.estimate import HAND_SECONDS
 from duly.core.task import Suspicion
-from duly.engine.crew import LEAST_BACKOFF, MOST_BACKOFF, SHARED_MOST, SPARES, Crew, Member
+from duly.engine.crew import LEAST_BACKOFF, MOST_BACKOFF, MOST_BESIDE, SHARED_MOST, SPARES, Crew, Member
 from duly.engine.suspects import WATCH_SECONDS, Suspects
 from duly.ports import Born, Ended, Runner, Told
 from duly.runner.pool import Pool
@@ -299,3 +299,11 @@ def test_a_suspect_can_be_given_up_until_it_is_handed_over(suspects: Suspects) -
     assert suspects.alone, "another's end is not its own"
     suspects.ended(second)
     assert not suspects.alone
+
+
+def test_who_waits_for_others_counts_for_none_but_not_without_end(live: Live) -> None:
+    waiting = {1, 2, 3}
+    live.crew = Crew(live.pool, 1, waits=waiting.__contains__)
+    assert len(live.filled()) == 3 + 1 + SPARES
+    waiting.update(range(1000))
+    assert len(live.filled()) == 1 + MOST_BESIDE

@@ -31,6 +31,12 @@ def talk_nonsense(task: duly.Task, key: int, kind: str, body: str) -> None:
         task.check()
 
 
+def say_done_and_go_on(task: duly.Task) -> None:
+    own_channel().send(encode(Done(1, 1, 1, "success", "null")))
+    while True:
+        pass
+
+
 def hang_up() -> None:
     own_channel().shutdown(socket.SHUT_RDWR)
     while True:
@@ -57,3 +63,12 @@ def test_hanging_up_ends_it_at_once_and_does_not_keep_its_node_busy(tmp_path: Pa
         action = app.action("channel:hang_up", timeout=5, grace=0.2, max_attempts=1)(hang_up)
         with app.worker(1):
             assert action.submit().wait(20).cause == "died"
+
+
+def test_saying_to_be_done_and_going_on_keeps_nobody_waiting(tmp_path: Path) -> None:
+    with App(f"sqlite:///{tmp_path}/tasks.db") as app:
+        action = app.action("channel:lie")(say_done_and_go_on)
+        other = app.action("number:tell")(number)
+        with app.worker(1):
+            action.submit().wait(20)  # the store's first task has the key 1
+            assert other.submit().result(timeout=20) == 42

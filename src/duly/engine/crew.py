@@ -26,6 +26,9 @@ MOST_BESIDE = 64
 MOST_BACKOFF = 30.0
 """Seconds between tries to start a runner where the machine refuses one."""
 
+LIE_SECONDS = 1.0
+"""How long a runner may go on with what it has answered; an honest one takes some microseconds."""
+
 SHARED_MOST = 1_000
 """Attempts that one shared runner runs at a time, at most."""
 
@@ -50,6 +53,8 @@ class Member:
         self.held_back = False
         self._seconds = 0.0
         self._unknown = 0
+        self._answered: tuple[int, int, int] | None = None
+        self._answered_at = 0.0
 
     def __repr__(self) -> str:
         return f"<Member {self.runner} with {len(self.handed)}>"
@@ -83,6 +88,13 @@ class Member:
     def since(self, attempt: Attempt, running: tuple[int, int, int] | None) -> float:
         """When it began this attempt, in seconds."""
         return attempt.handed_at if self.shared or running is None else running[2] / 1e9
+
+    def lies(self, running: tuple[int, int, int] | None, now: float) -> bool:
+        """Whether it still runs what it has answered a while ago: nobody behind that would ever begin."""
+        if running is None or running != self._answered:
+            self._answered, self._answered_at = running, now
+            return False
+        return now - self._answered_at > LIE_SECONDS
 
     def add(self, attempt: Attempt) -> None:
         """It has been handed this."""

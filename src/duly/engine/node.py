@@ -728,6 +728,8 @@ class Node:
         if running is None or attempt is None or attempt.held.claim != running[1]:
             if member.handed:
                 self._ticker.set(member, now + LOOK_SECONDS)
+                if member.lies(running, now):
+                    member.runner.climb("kill", 0, 0, "")
             return
         since = running[2] / 1e9
         if now - since < LOOK_SECONDS and attempt.stopping is None:
