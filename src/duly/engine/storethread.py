@@ -289,7 +289,8 @@ class StoreThread:
     def _wait(self, store: Store, poll: select.poll, now: float) -> float:
         """How many milliseconds to wait at most, while somebody waits; ripples are listened to, or rested from."""
         if self._ripples is None and not self._mute:
-            self._ripples = store.ripples()
+            with self._using:  # it may import, and a fork must not come between
+                self._ripples = store.ripples()
             self._mute = self._ripples is None
         if self._ripples is not None:
             poll.register(self._ripples, select.POLLIN if now >= self._rest else 0)

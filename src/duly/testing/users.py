@@ -95,19 +95,21 @@ def assert_submitted(app: App, action: str | Action[..., Any, ..., Any], /, **pa
     True
     """
     name = action.name if isinstance(action, Action) else action
-    seen: list[str] = []
-    for task in app.tasks():
-        text = app.look(task.id)[0].payload
-        if task.action == name and _has(_arguments(app, task, text), payload):
+    for task in app.tasks(action=name):
+        if _has(_arguments(app, task), payload):
             return app.handle(task.id).refresh()
-        if len(seen) < SHOWN:
-            seen.append(f"  {task.action}  {text[:200]}  {task.state}")
     wanted = ", ".join(f"{key}={value!r}" for key, value in payload.items())
+    seen = [f"  {task.action}  {_payload(app, task)[:200]}  {task.state}" for task in app.tasks(first=SHOWN)]
     told = "these were:\n" + "\n".join(seen) if seen else "nothing was."
     raise AssertionError(f"no {name}({wanted}) was submitted; {told}")
 
 
-def _arguments(app: App, task: TaskInfo, text: str) -> Any:
+def _payload(app: App, task: TaskInfo) -> str:
+    return app.look(task.id)[0].payload
+
+
+def _arguments(app: App, task: TaskInfo) -> Any:
+    text = _payload(app, task)
     for action in app.actions:
         if (action.name, action.version) == (task.action, task.version):
             try:
