@@ -262,6 +262,8 @@ def test_whoever_waits_reacts_to_each_event_of_a_kind_in_order(app: duly.App, wa
     assert threads == {threading.current_thread()}
     assert way["result"](handle, timeout=SECONDS) == 3
     assert len(seen) == 5, "each event once"
+    told = [event.data for event in way["events"](handle) if event.kind == "update"]
+    assert told == [{"data": number, "message": f"at {number}"} for number in (1, 2, 3)]
 
 
 @both

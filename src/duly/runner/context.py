@@ -180,8 +180,10 @@ class Task:
 
         Raises `PayloadInvalid` for what is not JSON or larger than 64 KiB.
         """
-        if fraction is not None and not 0 <= fraction <= 1:
+        if fraction is not None and (isinstance(fraction, bool | str) or not 0 <= fraction <= 1):
             raise PayloadInvalid(f"fraction {fraction!r} is not between 0 and 1")
+        if message is not None and not isinstance(message, str):
+            raise PayloadInvalid(f"message {message!r} is not text")
         told = {"data": data, "fraction": fraction, "message": message}
         self._updates.tell({name: value for name, value in told.items() if value is not None})
 
