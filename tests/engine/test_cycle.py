@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from duly.core.action import Policy
@@ -221,3 +222,17 @@ def test_misses_touch_only_those_they_are_about(side: Side) -> None:
     side.exchange()
     assert side.let_go == [lost]
     assert side.store.find(["kept"])[0].value == "2"
+
+
+def test_only_progress_can_wait_a_moment(side: Side) -> None:
+    attempt = side.claim()
+    side.cycle.note(attempt)
+    assert side.cycle.patient()
+    side.exchange()
+    attempt.held = msgspec.structs.replace(attempt.held, suspect=1)
+    side.cycle.note(attempt)
+    assert not side.cycle.patient(), "its beginning is committed before it runs"
+    side.exchange()
+    assert side.cycle.patient()
+    side.cycle.finish(attempt, Success("1"))
+    assert not side.cycle.patient()

@@ -42,6 +42,7 @@ class Cycle:
         self._said: list[Said] = []
         self._noted: dict[int, Attempt] = {}
         self._cleared: set[int] = set()
+        self._urgent = False
         self._rejections: list[Rejection] = []
         self._ring: set[str] = set()
         self._children: list[Child] = []
@@ -56,6 +57,10 @@ class Cycle:
     def anything(self) -> bool:
         """Whether there is something to say."""
         return bool(self._said or self._noted or self._rejections)
+
+    def patient(self) -> bool:
+        """Whether what there is to say can wait a moment: progress can, a suspect's beginning cannot."""
+        return not (self._said or self._rejections or self._urgent)
 
     # saying
     def finish(self, attempt: Attempt, outcome: Outcome) -> None:
@@ -78,6 +83,7 @@ class Cycle:
     def note(self, attempt: Attempt, *, cleared: bool = False) -> None:
         """An attempt has told something, which is with it; or a suspect has proved itself."""
         self._noted[attempt.held.key] = attempt
+        self._urgent = self._urgent or cleared or attempt.held.suspect > 0
         if cleared:
             self._cleared.add(attempt.held.key)
 
@@ -103,6 +109,7 @@ class Cycle:
             ring=self._ring,
         )
         self._noted, self._cleared, self._rejections, self._ring, self._children = {}, set(), [], set(), []
+        self._urgent = False
         return self._request
 
     def again(self) -> Request:

@@ -70,6 +70,10 @@ TEARDOWN_SECONDS = 10.0
 """How long what runs around a runner's life may take to begin, and to end."""
 
 RETRY_SECONDS = 0.25
+
+NOTE_SECONDS = 0.01
+"""Between two exchanges of which the second has nothing but progress to tell: many tasks' goes into one."""
+
 KEPT_OUTPUT = 64 * 1024
 SUSPECT_TURN = 4
 BUSY_SUSPECT_TURN = 16
@@ -128,6 +132,7 @@ class Node:
         self._offset = time.time_ns() // 1000 - time.monotonic_ns() // 1000
         self._turns = 0
         self._look = True
+        self._note_at = 0.0
         self._more = {False: False, True: False}  # of what runs one at a time, and many at a time
         self._handed = 0
         self._handed_at_poll = 0
@@ -249,6 +254,8 @@ class Node:
                 self._poll(now)
             case "due":
                 self._look = True
+            case "note":
+                pass  # it is time for what was told meanwhile, as after any event
             case "spawn":
                 self._fill(now)
             case "pool":
@@ -274,6 +281,11 @@ class Node:
         looks = self._prepared and (self._look or any(self._more[shared] and rooms[shared] for shared in rooms))
         if not (looks or self._cycle.anything()):
             return
+        now = time.monotonic()
+        if not looks and now < self._note_at and self._cycle.patient():
+            self._ticker.set("note", self._note_at)
+            return
+        self._note_at = now + NOTE_SECONDS
         self._look = not self._prepared
         for shared, room in rooms.items():
             self._more[shared] = not room  # what is not asked for may be there when there is room
