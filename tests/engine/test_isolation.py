@@ -293,7 +293,6 @@ def test_what_is_around_a_runners_life_begins_before_its_tasks_and_ends_after_th
     assert all(known == [f"set up in {pid}"] for pid, known in done)
     ended = set(map(int, (tmp_path / "log").read_text().split()))
     assert {pid for pid, _ in done} <= ended
-    assert len(ended) > 4
     assert os.getpid() not in ended
 
 

@@ -138,7 +138,7 @@ def test_a_drain_lets_what_runs_go_on_and_gives_back_what_waits(app: duly.App) -
 
 
 def test_a_second_drain_hurries(app: duly.App) -> None:
-    stay = app.action("errand:stay", timeout=None)(errands.stay)
+    stay = app.action("errand:stay", timeout=None, grace=SECONDS)(errands.stay)
     working = app.worker(1)
     with working:
         handle = begun(app, stay)
