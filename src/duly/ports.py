@@ -265,8 +265,17 @@ class Finding(NamedTuple):
     text: str
 
 
+PATIENCE = 10.0
+"""Seconds that a store waits for others."""
+
+
 class Store(Protocol):
-    """Where tasks are kept. Used by one thread; raises `StoreError` and nothing of its driver's."""
+    """Where tasks are kept. Used by one thread; raises `StoreError` and nothing of its driver's.
+
+    Whoever else holds it up is waited for `patience` seconds, before that is a `StoreBusy`.
+    """
+
+    patience: float
 
     def open(self) -> None:
         """Open it, made new or migrated if need be."""

@@ -22,8 +22,8 @@ from weakref import WeakKeyDictionary
 from duly.core.task import ENDED
 from duly.engine import forks
 from duly.engine.waker import Waker
-from duly.errors import StoreError, StoreUnavailable
-from duly.ports import UNKNOWN, Bell, Glance, Reply, Request, Ripples, Store
+from duly.errors import StoreBusy, StoreError, StoreUnavailable
+from duly.ports import PATIENCE, UNKNOWN, Bell, Glance, Reply, Request, Ripples, Store
 
 Done: TypeAlias = Callable[[Any, BaseException | None], None]
 """Called with the result or the error in whichever thread did the job; must be quick and not raise."""
@@ -43,6 +43,9 @@ FORK_SECONDS = 11.0
 
 MOST_TOGETHER = 5_000
 """Tasks of several callers that are stored in one transaction: nobody else writes meanwhile, for some 15 ms."""
+
+LITTLE_PATIENCE = 0.05
+"""Seconds that a caller who does its own job waits for other processes, before it leaves that to the thread."""
 
 RIPPLE_SECONDS = 0.01
 """How often ripples are followed while somebody waits: a busy store makes a thousand a second."""
@@ -167,21 +170,38 @@ class StoreThread:
             self._waker.wake()
 
     def do(self, job: Request | Callable[[Store], Any], done: Done) -> None:
-        """The same in the caller's thread if the store is free, and then `done` was told on return."""
+        """The same in the caller's thread if the store is free of other users and other processes' writes."""
         self.open()
         if self._busy or self._jobs:
             self.post(job, done)
             return
         with self._using:
-            if self._store is None:
+            store = self._store
+            if store is None:
                 raise StoreUnavailable(CLOSED)
             self._busy = True
             try:
-                self._carry_out(self._store, job, done)
+                store.patience = LITTLE_PATIENCE
+                self._carry_out(store, job, self._or_post(job, done))
             finally:
+                store.patience = PATIENCE
                 self._busy = False
         if self._watched and isinstance(job, Request):
             self._waker.wake()  # somebody may have waited for this
+
+    def _or_post(self, job: Request | Callable[[Store], Any], done: Done) -> Done:
+        """What is told of a job that the caller does: no caller waits long in the store, where nothing reaches it."""
+
+        def told(result: Any, error: BaseException | None) -> None:
+            if isinstance(error, StoreBusy):
+                try:
+                    self.post(job, done)
+                    return
+                except StoreUnavailable as closed:
+                    error = closed
+            done(result, error)
+
+        return told
 
     def watch(self, seen: Mapping[str, int], done: Done, post: Post) -> Callable[[], None]:
         """Tell `done` how one of these tasks stands as soon as it has an event after that seen, or has ended.
@@ -276,6 +296,7 @@ class StoreThread:
                 bell.silence()
             with self._using:
                 self._busy = True
+                store.patience = PATIENCE  # an interrupted caller may have left less
                 self._work(store)
                 self._changes += rung
                 if self._watched:

@@ -17,6 +17,7 @@ from duly.core.lifecycle import CANCEL, Standing, cancelled_from, retry
 from duly.core.task import ENDED, Change, Held, Release, shown
 from duly.errors import StoreError, StoreUnavailable
 from duly.ports import (
+    PATIENCE,
     Asked,
     CancelAsked,
     EventRow,
@@ -72,7 +73,6 @@ GATE_SECONDS = 1.0
 
 _NEWEST = 1 << 62
 _encode = msgspec.json.encode
-_bells = msgspec.json.Decoder(list[str]).decode
 _asked = msgspec.json.Decoder(list[Asked]).decode
 _due = msgspec.json.Decoder(tuple[int, str]).decode
 _plan = _encode(CANCEL).decode()
@@ -90,6 +90,7 @@ class SqliteStore:
 
     def __init__(self, path: str, clock: Callable[[], int] = wall_clock) -> None:
         self.path = path
+        self._patience = PATIENCE
         self._clock = clock
         self._sql: dict[str, str] = {}
         self._connection: apsw.Connection | None = None
@@ -99,6 +100,17 @@ class SqliteStore:
         self._failed: BaseException | None = None
         self._durable: bool | None = True
         self._let_go = False
+
+    @property
+    def patience(self) -> float:
+        """Seconds that others are waited for."""
+        return self._patience
+
+    @patience.setter
+    def patience(self, seconds: float) -> None:
+        self._patience = seconds
+        if self._connection is not None:
+            self._connection.set_busy_timeout(int(seconds * 1000))
 
     # opening
     def open(self) -> None:
@@ -178,7 +190,7 @@ class SqliteStore:
         self._refuse_after_failed_sync()
         with self._lockfile.turn:
             try:
-                entered = self._lockfile.enter(GATE_SECONDS)
+                entered = self._lockfile.enter(min(GATE_SECONDS, self.patience))
                 self._roll_back()  # what an interrupt may have left
                 self._set_durable(durable=durable)
                 result = what(connection)
@@ -356,20 +368,22 @@ class SqliteStore:
         return {task_id: "created" if task_id in new else "existing" for task_id, _ in stored}
 
     def _submit_alone(self, submits: list[Submission]) -> Reply:
-        """Store tasks in one statement: nobody waits for this process to come to its next one."""
+        """Store tasks in one statement that returns nothing: nobody waits for this process to come to its next step."""
         reply = Reply(now=self._clock())
         if len(submits) == 1:
             fields = msgspec.structs.asdict(submits[0])
-            stored = self._write(lambda _: self._run("submit_one", now=reply.now, **fields).fetchall())
-            reply.answers = {submits[0].id: "created" if stored else "existing"}
-            bells = _bells(stored[0][0]) if stored else []
+            reply.answers = {submits[0].id: self._write(lambda _: self._submit_one(reply.now, fields))}
         else:
             rows = text(submits)
             self._write(lambda _: self._submit(submits, rows, reply))
-            bells = [bell for (bell,) in self._rows("bells", node=None)]
         if self._ringer is not None:
-            self._ringer.ring(bells)
+            self._ringer.ring([bell for (bell,) in self._rows("bells", node=None)])
         return reply
+
+    def _submit_one(self, now: int, fields: dict[str, Any]) -> str:
+        assert self._connection is not None
+        self._run("submit_one", now=now, **fields)
+        return "created" if self._connection.changes() else "existing"
 
     def _serve(self, node: int, wants: list[Want], reply: Reply) -> None:
         """What only a node asks for: whom it is to stop, when to look again, what it claims."""

@@ -1,5 +1,4 @@
--- Stores one task, as a statement that is its own transaction; one that is known already is left as it is. Tells where
--- nodes can be rung. Its moment is later than that of any task before, also when the clock was set back: it is said twice,
+-- Stores one task, as a statement that is its own transaction; one that is known already is left as it is. Its moment is later than that of any task before, also when the clock was set back: it is said twice,
 -- since to make it a table of one row takes twice as long.
 insert into task (id, lane, state, band, rank, submitted, run_at, options, payload, origin, bell)
 values (
@@ -9,4 +8,3 @@ values (
     :run_at, :options, :payload, :origin, :bell
 )
 on conflict (id) do nothing
-returning (select json_group_array(bell) from node)
