@@ -383,8 +383,9 @@ class App:
     def make_worker(self, concurrency: int | None, queues: Sequence[str] | None) -> Worker:
         """Return a worker that was not begun; see `worker`."""
         from duly.engine.console import Console  # noqa: PLC0415 - a submitter needs none of the engine's loops
-        from duly.engine.node import Node, Settings  # noqa: PLC0415
+        from duly.engine.node import Node  # noqa: PLC0415
         from duly.engine.roster import Roster  # noqa: PLC0415
+        from duly.engine.settings import Settings  # noqa: PLC0415
         from duly.engine.worker import Worker  # noqa: PLC0415
         from duly.runner.pool import Pool, check_platform  # noqa: PLC0415
         from duly.store.sqlite.bell import DatagramBell  # noqa: PLC0415

@@ -18,8 +18,9 @@ from duly.core import lifecycle
 from duly.core.action import ActionSpec, Policy
 from duly.core.task import Held, State, Suspicion
 from duly.engine.console import Console
-from duly.engine.node import Node, Settings
+from duly.engine.node import Node
 from duly.engine.roster import Roster
+from duly.engine.settings import Settings
 from duly.engine.storethread import StoreThread
 from duly.ports import CancelAsked, Request, Want
 from duly.runner.pool import Pool
@@ -189,7 +190,7 @@ class Stepped:
             Console(None),
         )
         self.node._begin()
-        self.until(lambda: any(member.ready for member in self.node._crew))
+        self.until(lambda: any(member.ready for member in self.node._floor.crew))
 
     def until(self, condition: Callable[[], Any]) -> None:
         until = time.monotonic() + SECONDS
@@ -218,7 +219,7 @@ class Stepped:
         return asked(self.thread, lambda store: store.find(["s"]))[0]
 
     def handed(self) -> bool:
-        return any(member.handed for member in self.node._crew)
+        return any(member.handed for member in self.node._floor.crew)
 
 
 class Hold:
@@ -238,7 +239,7 @@ def stepped() -> Iterator[Stepped]:
     thread = StoreThread(lambda: SqliteStore(":memory:"), DatagramBell, 60.0)
     stepped = Stepped(thread)
     yield stepped
-    stepped.node._pool.close()
+    stepped.node._floor.pool.close()
     stepped.node._bell.close()
     thread.close()
 
@@ -253,7 +254,7 @@ def test_a_suspect_is_handed_over_only_after_its_start_was_committed(stepped: St
     stepped.until(lambda: node._cycle.under_way)  # an exchange that knows nothing of the suspect
     then.post()
 
-    node._take(held)
+    node._floor.take(held)
     node._turn()
     first.over.set()
     then.begun.wait(SECONDS)  # that exchange is answered, and the next one not begun
@@ -266,11 +267,11 @@ def test_a_suspect_is_handed_over_only_after_its_start_was_committed(stepped: St
 
 
 def test_a_suspect_that_waits_while_all_runners_are_lost_goes_back(stepped: Stepped) -> None:
-    stepped.node._take(stepped.suspect())
-    zygote = stepped.node._pool._process.pid
+    stepped.node._floor.take(stepped.suspect())
+    zygote = stepped.node._floor.pool._process.pid
     os.kill(zygote, signal.SIGKILL)
     os.waitid(os.P_PID, zygote, os.WEXITED | os.WNOWAIT)
-    stepped.until(lambda: stepped.node._pool._process.pid != zygote)
+    stepped.until(lambda: stepped.node._floor.pool._process.pid != zygote)
     stepped.until(stepped.handed)
     assert (stepped.stored().suspect, stepped.stored().attempt) == (Suspicion.WATCHED, 1)
 
@@ -278,7 +279,7 @@ def test_a_suspect_that_waits_while_all_runners_are_lost_goes_back(stepped: Step
 def test_a_suspect_that_comes_when_the_node_drains_goes_back(stepped: Stepped) -> None:
     held = stepped.suspect()
     stepped.node._drain(SECONDS)
-    stepped.node._take(held)
+    stepped.node._floor.take(held)
     stepped.until(stepped.node._over)
     assert (stepped.stored().state, stepped.stored().suspect) == (State.READY, Suspicion.SUSPECT)
 
@@ -287,8 +288,8 @@ def test_a_suspect_that_is_another_nodes_by_now_is_not_begun(stepped: Stepped) -
     held = stepped.suspect()
     asked(stepped.thread, Request(changes=[lifecycle.rescue(held, Policy(), 0, 0.5)], cancels=[]))
     asked(stepped.thread, Request(cancels=[CancelAsked("s", "enough")]))
-    stepped.node._take(held)
+    stepped.node._floor.take(held)
     stepped.node._turn()
     stepped.until(lambda: not stepped.node._cycle.under_way)
     assert not stepped.handed()
-    assert not stepped.node._suspects.alone
+    assert not stepped.node._floor.suspects.alone

@@ -65,3 +65,30 @@ class Window:
     def worst(self) -> tuple[int, int] | None:
         """The (band, rank) of the least urgent one held."""
         return max(self._heap)[:2] if self._heap else None
+
+
+class Waiting:
+    """The attempts that a node has claimed and not handed over: what runs one at a time, and what many at a time."""
+
+    def __init__(self) -> None:
+        self.alone = Window()
+        self.shared = Window()
+
+    def __len__(self) -> int:
+        return len(self.alone) + len(self.shared)
+
+    def of(self, attempt: Attempt) -> Window:
+        """Where attempts of its kind wait."""
+        return self.shared if attempt.isolation == "shared" else self.alone
+
+    def put(self, attempt: Attempt) -> None:
+        """Hold an attempt."""
+        self.of(attempt).put(attempt)
+
+    def take_all(self) -> list[Attempt]:
+        """Take all that is held."""
+        return [*self.alone.take_all(), *self.shared.take_all()]
+
+    def remove(self, key: int) -> Attempt | None:
+        """Take one task's attempt, if it is held."""
+        return self.alone.remove(key) or self.shared.remove(key)

@@ -1,0 +1,20 @@
+"""How a node works, as it is told once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from duly.core.estimate import HAND_MOST
+
+
+class Settings(NamedTuple):
+    """How a node works: runners, seconds, and how many tasks one runner may have in hand."""
+
+    concurrency: int
+    poll: float = 1.0
+    drain_timeout: float = 30.0
+    most_bytes: int = 16 * 1024 * 1024
+    hand_most: int = HAND_MOST
+    label: str = ""
+    recycle_tasks: int = 10_000
+    recycle_growth: int = 256 * 1024 * 1024
