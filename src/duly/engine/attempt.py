@@ -205,9 +205,7 @@ def _error(done: Done) -> ErrorData:
 
 def change_of(attempt: Attempt, outcome: Outcome, at: int, dice: float) -> Change:
     """What becomes of the task, with all that is not in the store yet."""
-    events, attempt.events = attempt.events, []
-    started_at, info = attempt.started_at, attempt.info
-    attempt.started_at = attempt.info = None
+    events, started_at, info = _take_told(attempt)
     return lifecycle.finish(
         attempt.held,
         attempt.policy,
@@ -223,15 +221,18 @@ def change_of(attempt: Attempt, outcome: Outcome, at: int, dice: float) -> Chang
 
 def loss_of(attempt: Attempt, at: int, dice: float) -> Change:
     """What becomes of the task, now that its runner was lost with all others."""
-    events, attempt.events = attempt.events, []
-    started_at, info = attempt.started_at, attempt.info
-    attempt.started_at = attempt.info = None
+    events, started_at, info = _take_told(attempt)
     return lifecycle.rescue(attempt.held, attempt.policy, at, dice, before=events, started_at=started_at, info=info)
 
 
 def note_of(attempt: Attempt, *, cleared: bool = False) -> Change:
     """What it has told so far and the store does not have yet."""
-    events, attempt.events = attempt.events, []
-    started_at, info = attempt.started_at, attempt.info
-    attempt.started_at = attempt.info = None
+    events, started_at, info = _take_told(attempt)
     return lifecycle.note(attempt.held, events, started_at=started_at, info=info, cleared=cleared)
+
+
+def _take_told(attempt: Attempt) -> tuple[list[EventEntry], int | None, str | None]:
+    """Take what it has told that is not in the store yet: events, when it began, its runtime info."""
+    told = attempt.events, attempt.started_at, attempt.info
+    attempt.events, attempt.started_at, attempt.info = [], None, None
+    return told
