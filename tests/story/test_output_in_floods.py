@@ -14,9 +14,20 @@ import pytest
 
 from tests.helpers import eventually
 from tests.story import shop
-from tests.story.conftest import ROOT
 
 GIBIBYTE = 1024
+
+TALK = """
+import sys
+import duly
+
+app = duly.App()
+print("imported", file=sys.stderr)
+
+@app.action("talk:echo")
+def echo(value: int) -> int:
+    return value
+"""
 
 
 def peak_of(pid: int) -> int:
@@ -42,10 +53,10 @@ class Stderr:
         while os.read(self.read, 1 << 16):
             pass
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, app: str = "tests.story.shop:app") -> subprocess.Popen[bytes]:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "duly", "worker", "-a", "tests.story.shop:app", "-c", "1"],
-            cwd=ROOT, env=self.place.environment(), stdin=subprocess.DEVNULL, stdout=self.write, stderr=self.write,
+            [sys.executable, "-m", "duly", "worker", "-a", app, "-c", "1"], cwd=self.place.folder,
+            env=self.place.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.write,
         )  # fmt: skip
         return self.process
 
@@ -104,7 +115,8 @@ def test_a_worker_whose_stderr_is_full_from_the_start_starts_and_stops(place: An
         while True:
             os.write(stderr.write, b"." * 4096)
     os.set_blocking(stderr.write, True)
-    worker = stderr.start()
-    assert place.app.submit("shop:echo", 1).result(timeout=30) == 1
+    (place.folder / "talk.py").write_text(TALK)
+    worker = stderr.start("talk:app")
+    assert place.app.submit("talk:echo", 1).result(timeout=30) == 1
     assert place.stop(worker) == 0
     assert eventually(lambda: set(stderr.drain())) == {ord(".")}

@@ -9,11 +9,13 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import select
 import struct
 import sys
 import termios
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 TAIL = 64 * 1024
@@ -53,12 +55,14 @@ class Streams:
     """stdout and stderr by line, remembering whether anything was written.
 
     Made before the user's modules are imported: handlers of `logging` and the like keep the streams that they find.
+    What those modules print meanwhile waits for no reader; what there is no room for is left out.
     """
 
     def __init__(self) -> None:
         self._watched: list[_Watched] = []
         for fd, name in ((1, "stdout"), (2, "stderr")):
             raw = _Watched(fd, "wb", closefd=False)
+            raw.put = partial(_write_if_ready, fd)
             stream = io.TextIOWrapper(
                 io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", line_buffering=True
             )
@@ -66,8 +70,8 @@ class Streams:
             setattr(sys, f"__{name}__", stream)
             self._watched.append(raw)
 
-    def divert(self, put: Callable[[bytes], None]) -> None:
-        """From now on have lines written by another."""
+    def divert(self, put: Callable[[bytes], None] | None) -> None:
+        """From now on have lines written by another, or by themselves."""
         flush()
         for raw in self._watched:
             raw.put = put
@@ -88,6 +92,7 @@ class Writer:
     def __init__(self, secret: bytes, streams: Streams) -> None:
         self._secret = secret
         self._streams = streams
+        streams.divert(None)
         self._pipe = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3)  # the user may close or redirect 1
 
     def end_task(self, key: int, claim: int, *, briefly: bool) -> None:
@@ -114,6 +119,13 @@ class Writer:
 
     def _unread(self) -> bool:
         return fcntl.ioctl(self._pipe, termios.FIONREAD, b"\0\0\0\0") != b"\0\0\0\0"
+
+
+def _write_if_ready(fd: int, line: bytes) -> None:
+    view = memoryview(line)
+    with suppress(OSError):
+        while view and select.select([], [fd], [], 0)[1]:
+            view = view[os.write(fd, view[: select.PIPE_BUF]) :]
 
 
 def flush() -> None:
