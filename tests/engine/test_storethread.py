@@ -286,6 +286,22 @@ def test_where_no_ripple_can_be_felt_others_writes_are_looked_for(
     others.close()
 
 
+def test_who_waits_is_told_though_there_is_always_something_else_to_do(
+    thread: StoreThread, lane: int, tmp_path: Path
+) -> None:
+    asked(thread, submit(submission("t", lane)))
+    told, others = ended_by(thread), other(tmp_path)
+
+    def do_something_else(*_: object) -> None:
+        if not told.is_set():
+            thread.post(lambda _: None, do_something_else)
+
+    do_something_else()
+    end(others)
+    assert told.wait(SECONDS)
+    others.close()
+
+
 def test_one_look_serves_all_who_wait(
     thread: StoreThread, lane: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

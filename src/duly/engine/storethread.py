@@ -219,7 +219,8 @@ class StoreThread:
                 raise self._hopeless
             for glance in glances:
                 self._watched.setdefault(glance.id, Watched(glance)).waits.append(wait)
-            self._waker.wake()
+            if self._sleeps:
+                self._waker.wake()
 
         post(begin, lambda _, error: done(None, error) if error is not None else None)
         return lambda: self._post_if_open(lambda _: self._forget(wait))
@@ -285,9 +286,9 @@ class StoreThread:
         poll.register(self._waker, select.POLLIN)
         poll.register(bell, select.POLLIN)
         while True:
+            self._sleeps = True  # from here on who adds to what is looked at has to wake it
             wait = None if not self._watched else self._wait(store, poll, time.monotonic())
-            self._sleeps = True
-            ready = {fd for fd, _ in poll.poll(wait)} if not self._jobs else set()
+            ready = {fd for fd, _ in poll.poll(0 if self._jobs else wait)}
             self._sleeps = False
             if self._waker.fileno() in ready:
                 self._waker.clear()
@@ -392,7 +393,7 @@ class StoreThread:
         """Notice what others have written."""
         try:
             version = store.version()
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - it is raised where it was waited
             self._fail_waiting(error)
             return
         self._changes += version != self._version
@@ -402,7 +403,7 @@ class StoreThread:
         """Tell who waits for a task that stands otherwise than at the last look."""
         try:
             glances = _glances(store, self._watched)
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - it is raised where it was waited
             self._fail_waiting(error)
             return
         for glance in glances:

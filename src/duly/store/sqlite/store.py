@@ -511,7 +511,7 @@ class SqliteStore:
     def ripples(self) -> FileRipples | None:
         """Return what feels others' writes, or None if one must look for them."""
         if isinstance(self._lockfile, lockfile.LockFile):
-            with suppress(OSError):
+            with suppress(OSError, ImportError):
                 return FileRipples(self._lockfile.path)
         return None
 
