@@ -91,8 +91,21 @@ def check(data: bytes, most: int) -> None:
     """Refuse JSON text that is too large or too deep."""
     if len(data) > most:
         raise PayloadInvalid(f"{len(data):,} bytes of JSON are more than the {most:,} that are taken")
-    if len(data) > 2 * MOST_DEPTH and data.count(b"[") + data.count(b"{") > MOST_DEPTH and _too_deep(data):
+    if len(data) > 2 * MOST_DEPTH and _opens_often(data) and _too_deep(data):
         raise PayloadInvalid(_TOO_DEEP)
+
+
+def _opens_often(data: bytes) -> bool:
+    """Whether there are brackets for so many levels; long texts mostly hold few, and to find them is quick."""
+    left = MOST_DEPTH
+    for bracket in (b"[", b"{"):
+        place = data.find(bracket)
+        while place >= 0:
+            left -= 1
+            if left < 0:
+                return True
+            place = data.find(bracket, place + 1)
+    return False
 
 
 def _too_deep(data: bytes) -> bool:
