@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from duly.core.stopping import RUNGS, SAMPLE_SECONDS, Ladder, Stopping, stronger
+from duly.core.stopping import ASK_SECONDS, RUNGS, SAMPLE_SECONDS, Ladder, Stopping, stronger
 
 times = st.integers(0, 1_000).map(float)
 ladders = st.builds(Ladder, since=times, grace=times)
@@ -59,11 +59,20 @@ def test_a_time_limit_is_reached_at_its_very_moment_and_the_ladder_climbed_from_
     stopping = Stopping(timeout=10, grace=4, memory=None)
     stopping.began(100)
     assert stopping.look(109.9) == (None, 110)
-    assert stopping.look(110) == ("ask", 112)
+    assert stopping.look(110) == ("ask", 110 + ASK_SECONDS)
     assert stopping.reason == "timeout"
-    assert stopping.look(111) == (None, 112)
+    assert stopping.look(111.99) == ("ask", 112)
     assert stopping.look(112) == ("terminate", 114)
     assert stopping.look(114) == ("kill", math.inf)
+
+
+def test_it_is_asked_again_and_again_since_a_signal_may_come_to_nothing():
+    stopping = Stopping(timeout=10, grace=4, memory=None)
+    stopping.ask("cancel", 100)
+    rung, again = stopping.look(100)
+    assert (rung, again) == ("ask", 100 + ASK_SECONDS)
+    assert stopping.look(again - ASK_SECONDS / 2) == (None, again)
+    assert stopping.look(again) == ("ask", again + ASK_SECONDS)
 
 
 def test_time_counts_from_the_beginning_of_the_code_and_not_before():
@@ -165,7 +174,8 @@ class Stops(RuleBasedStateMachine):
         rung, again = self.stopping.look(self.now)
         assert again > self.now
         if rung is not None:
-            assert RUNGS.index(rung) > self.stood_on, "nobody climbs down"
+            assert RUNGS.index(rung) > self.stood_on or rung == "ask", "nobody climbs down"
+            assert RUNGS.index(rung) >= self.stood_on
             self.stood_on = RUNGS.index(rung)
         assert (self.stood_on >= 0) == bool(self.reasons), "it is asked as soon as there is a reason, and not before"
         assert (self.stood_on == RUNGS.index("kill")) == (self.now >= self.kill_at), "killed in time, and not before"

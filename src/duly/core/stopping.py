@@ -45,6 +45,9 @@ def stronger(old: Ladder | None, new: Ladder) -> Ladder:
 SAMPLE_SECONDS = 0.05
 """How often the memory of an attempt with a limit is measured."""
 
+ASK_SECONDS = 0.1
+"""How often an attempt is asked that was asked already: a signal that comes just before a thread waits wakes nobody."""
+
 _NEVER = float("inf")
 
 
@@ -55,7 +58,7 @@ class Stopping:
     are seconds of one monotonic clock, which is an argument.
     """
 
-    __slots__ = ("_began_at", "_grace", "_ladder", "_memory", "_rung", "_timeout", "peak", "reason")
+    __slots__ = ("_asked_at", "_began_at", "_grace", "_ladder", "_memory", "_rung", "_timeout", "peak", "reason")
 
     def __init__(self, timeout: float | None, grace: float, memory: int | None) -> None:
         self._timeout = timeout
@@ -64,6 +67,7 @@ class Stopping:
         self._began_at: float | None = None
         self._ladder: Ladder | None = None
         self._rung: Rung | None = None
+        self._asked_at = 0.0
         self.reason: Reason | None = None
         self.peak = 0
 
@@ -90,7 +94,7 @@ class Stopping:
             self._ladder = Ladder(since=0.0, grace=0.0)
 
     def look(self, now: float) -> tuple[Rung | None, float]:
-        """Return the rung to climb now, if it is another than before, and the moment to look again."""
+        """Return the rung to climb now, if there is one, and the moment to look again; to ask is said repeatedly."""
         again = _NEVER if self.measures is None else now + SAMPLE_SECONDS
         if self._ladder is None and self._timeout is not None and self._began_at is not None:
             limit_at = self._began_at + self._timeout
@@ -103,4 +107,8 @@ class Stopping:
         due = max(self._ladder.due(now), self._rung or "ask", key=RUNGS.index)  # nobody climbs down
         later = [at for at in (self._ladder.at("terminate"), self._ladder.at("kill")) if at > now]
         changed, self._rung = due != self._rung, due
+        if due == "ask":
+            if changed or now >= self._asked_at + ASK_SECONDS:
+                changed, self._asked_at = True, now
+            later.append(self._asked_at + ASK_SECONDS)
         return (due if changed else None), min([again, *later])
