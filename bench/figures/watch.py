@@ -53,7 +53,10 @@ def _run(
         pipe.read()
     with ThreadPoolExecutor(WATCHERS) as pool:
         places = range(0, TASKS, TASKS // watchers) if watchers else ()
-        watching = [pool.submit(trial.run, "watcher", "bench:report", place, seconds=seconds) for place in places]
+        watching = [
+            pool.submit(trial.run, "watcher", "bench:report", place, SETTLE_SECONDS, seconds=seconds)
+            for place in places
+        ]
         time.sleep(SETTLE_SECONDS)
         share = _share(node, TIMES * effort.seconds / 2)
         told = sum(pipe.read(seconds + PATIENCE).other for _ in range(TASKS))

@@ -1,5 +1,7 @@
 """Watch a running task from another process, the one at PLACE among those of ACTION, until it ends.
 
+What is told in the first SETTLE seconds does not count: as long as other watchers start, they have the processors.
+
 Says how many nanoseconds after each update was told its event was seen, of those that were told meanwhile.
 """
 
@@ -10,9 +12,9 @@ import time
 from bench.inside.tasks import app
 
 if __name__ == "__main__":
-    action, place = sys.argv[1], int(sys.argv[2])
+    action, place, settle = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
     task = sorted(task.id for task in app.tasks(action=action, state="running"))[place]
-    began, lags = time.monotonic_ns(), []
+    began, lags = time.monotonic_ns() + round(settle * 1e9), []
     for event in app.handle(task).events():
         now = time.monotonic_ns()
         if event.kind == "update" and event.data["data"]["at"] > began:

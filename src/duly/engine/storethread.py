@@ -47,7 +47,7 @@ MOST_TOGETHER = 5_000
 LITTLE_PATIENCE = 0.05
 """Seconds that a caller who does its own job waits for other processes, before it leaves that to the thread."""
 
-RIPPLE_SECONDS = 0.01
+RIPPLE_SECONDS = 0.005
 """How often ripples are followed while somebody waits: a busy store makes a thousand a second."""
 
 LOOK_SECONDS = 0.02
