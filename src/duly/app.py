@@ -36,6 +36,7 @@ from duly.working import Working, refuse_misplaced
 
 if TYPE_CHECKING:  # a submitter needs none of the engine's loops
     from duly.engine.worker import Worker
+    from duly.runner.inline import Inline
 
 F = TypeVar("F", bound=Callable[..., Iterator[Any]])
 
@@ -380,7 +381,20 @@ class App:
         refuse_misplaced("app.run_worker()")
         self.make_worker(concurrency, queues).run_until_signalled()
 
-    def make_worker(self, concurrency: int | None, queues: Sequence[str] | None) -> Worker:
+    def run_inline(self, *, queues: Sequence[str] | None = None) -> None:
+        """Run handlers in this, the main, thread, one at a time, until signalled: for a debugger, and for nothing else.
+
+        No limit of time or memory holds, a handler can block or end the worker, and nobody cleans up behind it.
+        """
+        from duly.runner.inline import Inline  # noqa: PLC0415 - what only a debugger needs
+
+        refuse_misplaced("app.run_inline()")
+        inline = Inline()
+        self.make_worker(1, queues, inline).run_beside(inline.serve)
+
+    def make_worker(
+        self, concurrency: int | None, queues: Sequence[str] | None, inline: Inline | None = None
+    ) -> Worker:
         """Return a worker that was not begun; see `worker`."""
         from duly.engine.console import Console  # noqa: PLC0415 - a submitter needs none of the engine's loops
         from duly.engine.node import Node  # noqa: PLC0415
@@ -390,6 +404,7 @@ class App:
         from duly.runner.pool import Pool, check_platform  # noqa: PLC0415
         from duly.store.sqlite.bell import DatagramBell  # noqa: PLC0415
 
+        replace = msgspec.structs.replace
         check_platform()
         if not self._actions:
             raise ActionInvalid("this App has no actions: a worker would have nothing to do")
@@ -403,14 +418,19 @@ class App:
             label=f"{socket.gethostname()}:{os.getpid()}",
             recycle_tasks=self.config.recycle_tasks,
             recycle_growth=self.config.recycle_growth,
+            beside=inline is None,
         )
         actions = [(action.spec, action.target) for action in self._actions.values()]
+        if inline is not None:
+            alone: dict[str, Any] = {"isolation": "process"}
+            actions = [(replace(spec, **alone), replace(target, **alone)) for spec, target in actions]
         thread = self._thread
 
         def make_node() -> Node:
-            return Node(thread, Pool, DatagramBell, Roster(actions, served, self._around), settings, Console(2))
+            roster = Roster(actions, served, self._around, limits=inline is None)
+            return Node(thread, Pool if inline is None else inline.pool, DatagramBell, roster, settings, Console(2))
 
-        return Worker(make_node, thread.hopeless)
+        return Worker(make_node, thread.hopeless, *([] if inline is None else [inline.stop]))
 
     # the store
     def _store(self) -> Carrier:

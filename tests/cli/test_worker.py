@@ -107,7 +107,6 @@ def test_a_worker_that_is_started_by_an_import_says_where_it_belongs(cli: "Cli")
         ('app = duly.App("sqlite:///nosuch/shop.db")', [], 4, "there is no folder"),
         ('app = duly.App("sqlite:///shop.py")', [], 4, "is not an SQLite database"),
         ('app = duly.App("sqlite:///shop.db")', ["--queue", "Bad Queue"], 2, "bad queue name"),
-        ('app = duly.App("sqlite:///shop.db")', ["--reload"], 2, "--reload is not in this release yet"),
     ],
 )
 def test_a_worker_that_cannot_work_says_why(cli: "Cli", text: str, arguments: list[str], code: int, said: str) -> None:

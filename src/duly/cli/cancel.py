@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from duly.cli import exits
+from duly.cli import completing, exits
 from duly.cli.places import app_option, find_store, find_task, url_option
 from duly.cli.streams import put, put_json, say, talk_options
 from duly.core import units
@@ -26,7 +26,7 @@ Examples:
 Exit codes: 0 cancelled or asked, 1 it had ended before, 3 there is no such task, 124 --wait was too short.
 """,
 )
-@click.argument("task_id", metavar="ID")
+@click.argument("task_id", metavar="ID", shell_complete=completing.tasks(("waiting", "running")))
 @click.option("--reason", default="cancelled", show_default=True, help="Why; kept with the task.")
 @click.option("--wait", metavar="TIME", help="Wait until a running task is stopped, but not longer.")
 @click.option("--json", "as_json", is_flag=True, help="Print id and answer as a JSON document.")

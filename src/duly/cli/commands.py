@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -22,6 +23,7 @@ COMMANDS = {
     "cancel": "Cancel a task.",
     "retry": "Have failed tasks tried again.",
     "stats": "Count tasks, and say who works on them.",
+    "completion": "Print the script by which a shell completes all this.",
     "doctor": "Look whether all is well here.",
     "demo": "Show durable tasks at work, in some ten seconds.",
 }
@@ -85,6 +87,12 @@ class Commands(click.Group):
         """Write the table without importing the commands."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+    def _main_shell_completion(self, ctx_args: Any, prog_name: str, complete_var: str | None = None) -> None:
+        """Answer a shell that asks what may come next; only then is more imported for it."""
+        if "_DULY_COMPLETE" in os.environ:
+            import_module("duly.cli.completion")
+            super()._main_shell_completion(ctx_args, prog_name, complete_var)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; whatever is to be expected becomes a message and an exit code."""

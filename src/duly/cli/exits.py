@@ -70,12 +70,8 @@ def told() -> Iterator[End]:
     end = End()
     try:
         yield end
-    except click.ClickException as error:
-        end.code = error.exit_code
-        tell(error.format_message(), _cure(error))
-    except DulyError as error:
-        end.code = code_of(error)
-        tell(str(error), *getattr(error, "__notes__", ()))
+    except (click.ClickException, DulyError) as error:
+        end.code = tell_of(error)
     except (KeyboardInterrupt, click.Abort):
         end.code = Exit.INTERRUPTED
         say("interrupted")
@@ -85,6 +81,15 @@ def told() -> Iterator[End]:
         let_go_of_stdout()
         end.code = Exit.FAILED
         tell(str(error))
+
+
+def tell_of(error: click.ClickException | DulyError) -> int:
+    """Say what is wrong, and what can be done; return the exit code for it."""
+    if isinstance(error, click.ClickException):
+        tell(error.format_message(), _cure(error))
+        return error.exit_code
+    tell(str(error), *getattr(error, "__notes__", ()))
+    return code_of(error)
 
 
 def tell(message: str, *more: str) -> None:

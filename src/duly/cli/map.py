@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from duly.app import App
-from duly.cli import exits, items
+from duly.cli import completing, exits, items
 from duly.cli.flight import Flight, Item
 from duly.cli.following import say_if_alone
 from duly.cli.options import refuse_undeclared, said, task_options
@@ -48,7 +48,7 @@ Examples:
 Exit codes: 0 all succeeded, 1 some did not, 2 an item was refused, 4 the store cannot be used, 130 interrupted.
 """,
 )
-@click.argument("action")
+@click.argument("action", shell_complete=completing.actions)
 @click.argument("texts", metavar="[ITEM]...", nargs=-1)
 @click.option("--text", is_flag=True, help="An item is a text as it is, not JSON.")
 @click.option("-0", "--null", is_flag=True, help="Items on stdin end with a null byte, not with the line.")

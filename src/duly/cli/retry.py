@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from duly.app import App
-from duly.cli import exits
+from duly.cli import completing, exits
 from duly.cli.places import app_option, find_store, find_task, url_option
 from duly.cli.streams import put, put_lines, talk_options
 from duly.errors import DulyError, RetryRefused, TaskNotFound
@@ -21,7 +21,9 @@ Examples:
 Exit codes: 0 all are tried again, 1 one is in a state that cannot be retried, 3 there is no such task.
 """,
 )
-@click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
+@click.argument(
+    "task_ids", metavar="ID...", nargs=-1, required=True, shell_complete=completing.tasks(("failed", "scheduled"))
+)
 @click.option("--jsonl", "as_lines", is_flag=True, help="Print a JSON object a task: its id, answer and state.")
 @app_option
 @url_option

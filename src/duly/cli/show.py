@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from duly.cli import troubles
+from duly.cli import completing, troubles
 from duly.cli.places import app_option, find_store, find_task, url_option
 from duly.cli.streams import plain, put, put_json, put_lines, styled, talk_options
 from duly.cli.words import ago, count, duration, json_text, moment
@@ -39,7 +39,7 @@ Examples:
   duly show 5b0e8c2a6f13 --json | jq .value
 """,
 )
-@click.argument("task_id", metavar="ID")
+@click.argument("task_id", metavar="ID", shell_complete=completing.tasks())
 @app_option
 @url_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, with all events.")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from duly.app import App
-from duly.cli import exits
+from duly.cli import completing, exits
 from duly.cli.options import refuse_undeclared, said, task_options
 from duly.cli.payloads import read_json
 from duly.cli.places import app_option, check_store, find_app, find_store, url_option
@@ -32,7 +32,7 @@ Exit codes: 0 stored; with --wait or --watch: 0 it succeeded, 1 it failed, 5 it 
 goes on after --wait-timeout, 130 interrupted (it goes on).
 """,
 )
-@click.argument("action")
+@click.argument("action", shell_complete=completing.actions)
 @click.argument("payload", required=False, metavar="[PAYLOAD-JSON|-]")
 @app_option
 @url_option

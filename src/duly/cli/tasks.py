@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from duly.cli import completing
 from duly.cli.places import app_option, find_store, url_option
 from duly.cli.streams import put, put_array, put_lines, say, styled, talk_options
 from duly.cli.words import ago, aligned, duration, moment
@@ -36,7 +37,7 @@ Examples:
 @app_option
 @url_option
 @click.option("--state", "states", multiple=True, metavar="STATE", help=f"May be repeated: {', '.join(STATES)}.")
-@click.option("--action", metavar="NAME")
+@click.option("--action", metavar="NAME", shell_complete=completing.actions)
 @click.option("--queue", metavar="NAME")
 @click.option("--since", metavar="WHEN", help="Submitted since: 1h, 7d (ago), or a date like 2026-01-31T09:00.")
 @click.option(

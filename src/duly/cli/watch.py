@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import click
 
 from duly.app import App
-from duly.cli import exits
+from duly.cli import completing, exits
 from duly.cli.following import (
     Following,
     News,
@@ -42,8 +42,13 @@ Exit codes: that of the worst end: 0 all succeeded, 5 one was cancelled, 6 one e
 such task, 124 waited too long, 130 interrupted.
 """,
 )
-@click.argument("task_ids", metavar="ID...", nargs=-1)
-@click.option("--action", metavar="NAME", help="The tasks of this action, also those that come meanwhile.")
+@click.argument("task_ids", metavar="ID...", nargs=-1, shell_complete=completing.tasks(GOING))
+@click.option(
+    "--action",
+    metavar="NAME",
+    shell_complete=completing.actions,
+    help="The tasks of this action, also those that come meanwhile.",
+)
 @click.option("--timeout", metavar="TIME", help="Watch for so long at most: 30s, 5m.")
 @click.option("--jsonl", "as_lines", is_flag=True, help="Print all events, a JSON object a line.")
 @app_option

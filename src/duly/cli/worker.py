@@ -12,13 +12,20 @@ from importlib.metadata import version
 import click
 
 from duly.app import App
+from duly.cli import exits
 from duly.cli.places import app_option, check_store, find_app, path_of
+from duly.cli.reload import run_reloading
 from duly.cli.streams import is_quiet, say, talk_options
 from duly.cli.words import count
 from duly.config import MOST_RUNNERS
 from duly.core.action import check_queue
 from duly.engine.console import Unblocking
-from duly.errors import NotAvailable
+
+INLINE = """\
+warning: --inline runs handlers in this very process, one at a time, so that a debugger can stop in them. Of what duly
+promises this gives up: P3 (a handler can block the worker, or end it), P4 and P5 (no limit of time or memory holds) and
+P6 (a crash is the worker's own). Nothing cleans up behind a task, its output is not kept, and what a handler waits for
+needs another worker. For development alone."""
 
 
 @click.command(
@@ -27,6 +34,8 @@ from duly.errors import NotAvailable
 Examples:
   duly worker -a shop:app
   duly worker -a shop:app --concurrency 8 --queue default --queue mail
+  duly worker -a shop:app --reload           while you write it
+  duly worker -a shop:app --inline           while you look for a mistake in it
 \b
 Exit codes: 0 told to stop, 2 a handler cannot be imported, or wrong usage, 4 the store cannot be used.
 """,
@@ -36,24 +45,42 @@ Exit codes: 0 told to stop, 2 a handler cannot be imported, or wrong usage, 4 th
     "-c", "--concurrency", type=click.IntRange(1, MOST_RUNNERS), metavar="N", help="Runners; else one for each core."
 )
 @click.option("--queue", "queues", multiple=True, metavar="NAME", help="A queue to serve; may be repeated. Else all.")
-@click.option("--reload", is_flag=True, hidden=True)
+@click.option("--reload", is_flag=True, help="Begin anew when a source file of the App has changed.")
+@click.option("--inline", is_flag=True, help="Run handlers in this very process, for a debugger.")
 @talk_options
-def command(app_name: str | None, concurrency: int | None, queues: tuple[str, ...], reload: bool) -> None:
+def command(app_name: str | None, concurrency: int | None, queues: tuple[str, ...], reload: bool, inline: bool) -> None:
     """Work on the tasks of an App until told to stop.
 
     Each task runs in a process of its own, several at a time. Any number of workers may share a store. SIGTERM or
     Ctrl-C drains: nothing more is begun, what runs may end (`drain_timeout`, 30 s unless set); a second one hurries.
+
+    With --reload, what runs may end the same way, then the command begins anew. Watched are the Python files beside
+    those that the App imports, and in the current directory. What cannot be imported is said, and the next change
+    awaited.
+
+    With --inline `breakpoint()` in a handler works on this terminal. No limit holds then, nothing is isolated.
     """
-    if reload:
-        raise NotAvailable("--reload is not in this release yet")
     for queue in queues:
         check_queue(queue)
+    if inline and (reload or concurrency is not None):
+        exits.refuse("--inline runs one task at a time, and not anew: leave out --reload and --concurrency")
+
+    def make_app() -> App:
+        app = find_app(app_name)
+        check_store(app, new=True)
+        _log_to_stderr()
+        _introduce(app, 1 if inline else concurrency, queues)
+        return app
+
+    if inline:
+        say(INLINE, always=True)
+        make_app().run_inline(queues=queues or None)
+        return
     _wait_for_no_reader()
-    app = find_app(app_name)
-    check_store(app, new=True)
-    _log_to_stderr()
-    _introduce(app, concurrency, queues)
-    app.run_worker(concurrency, queues=queues or None)
+    if reload:
+        run_reloading(lambda: make_app().make_worker(concurrency, queues or None))
+    else:
+        make_app().run_worker(concurrency, queues=queues or None)
 
 
 def _wait_for_no_reader() -> None:

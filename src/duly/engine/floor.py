@@ -69,7 +69,8 @@ class Floor:
         self._clock = clock
         self.pool = make_pool()
         self.waiting = Waiting()
-        self.crew = Crew(self.pool, settings.concurrency, settings.hand_most, inside.waits, once=bool(roster.around))
+        waits = inside.waits if settings.beside else _never
+        self.crew = Crew(self.pool, settings.concurrency, settings.hand_most, waits, once=bool(roster.around))
         self.suspects = Suspects(self.crew)
         self._watch = Watch(self.crew, self.cycle, ticker, clock, self._return, self._unfit)
         self.look_at = self._watch.look_at
@@ -172,7 +173,7 @@ class Floor:
         """A claim: from now on it is this node's; whether it is of those that run many at a time."""
         place, policy, isolation = self._roster.served(held.lane)
         if held.options is not None:
-            policy = policy_of(policy, held.options)
+            policy = self._roster.bounds(policy_of(policy, held.options))
         attempt = Attempt(held, place, policy, self.waiting.alone.time_of(held.lane), isolation)
         if self._closing or not self._roster.usable(place):
             self.cycle.hand_back(attempt)
@@ -473,6 +474,10 @@ class Floor:
         """A runner is gone: its line will not be finished."""
         running = runner.running()
         self._printed(runner.number, running and running[:2], b"", last=True)
+
+
+def _never(_runner: int) -> bool:
+    return False
 
 
 def _is_asked(attempt: Attempt) -> bool:

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from duly.core.action import ActionSpec, Isolation, Policy
 from duly.ports import Lane
 from duly.wire.runner import Target
 
 
 class Roster:
-    """Declared actions with their targets, the queues to serve (None: all), and what runs around a runner's life."""
+    """What a node serves: declared actions with their targets, of these queues (None: all).
+
+    `around` runs around a runner's life. Without `limits` none of a task's limits is held.
+    """
 
     def __init__(
         self,
         actions: Sequence[tuple[ActionSpec, Target]],
         queues: Sequence[str] | None = None,
         around: Sequence[Target] = (),
+        *,
+        limits: bool = True,
     ) -> None:
         self.actions = [action for action, _ in actions]
         self.targets = [*(target for _, target in actions), *around]
         self.around = list(range(len(actions), len(self.targets)))
         self._queues = None if queues is None else frozenset(queues)
         self._places = {(action.name, action.version): place for place, action in enumerate(self.actions)}
+        self._limits = limits
         self._unusable: set[int] = set()
         self._lanes: dict[int, int] = {}
         self._served: dict[int, tuple[int, Policy, Isolation]] = {}
@@ -44,7 +52,7 @@ class Roster:
             and (place := self._places.get((lane.action, lane.version))) is not None
         }
         self._served = {
-            lane: (place, self.actions[place].policy, self.actions[place].isolation)
+            lane: (place, self.bounds(self.actions[place].policy), self.actions[place].isolation)
             for lane, place in self._lanes.items()
         }
 
@@ -72,6 +80,10 @@ class Roster:
         """What bounds the attempts of a lane's tasks; the defaults for one that is not served here."""
         place = self._lanes.get(lane)
         return Policy() if place is None else self.actions[place].policy
+
+    def bounds(self, policy: Policy) -> Policy:
+        """What bounds an attempt here: nothing does where limits cannot be held."""
+        return policy if self._limits else msgspec.structs.replace(policy, timeout=None, memory=None)
 
     def title(self, place: int) -> str:
         """What people call an action."""

@@ -8,7 +8,10 @@ from duly.core.estimate import HAND_MOST
 
 
 class Settings(NamedTuple):
-    """How a node works: runners, seconds, and how many tasks one runner may have in hand."""
+    """How a node works: runners, seconds, and how many tasks one runner may have in hand.
+
+    `beside`: while a handler waits for other tasks, another one may run beside it.
+    """
 
     concurrency: int
     poll: float = 1.0
@@ -18,3 +21,4 @@ class Settings(NamedTuple):
     label: str = ""
     recycle_tasks: int = 10_000
     recycle_growth: int = 256 * 1024 * 1024
+    beside: bool = True

@@ -14,17 +14,29 @@ from duly.engine.node import GivenUp, Node
 log = logging.getLogger("duly.node")
 
 
+def _nothing() -> None:
+    return None
+
+
 class Worker:
     """Runs nodes one after another until it is stopped; a new one only if the last was given up by others.
 
-    `hopeless` is told the error for which a worker in a thread of its own stops, until it is closed.
+    `hopeless` is told the error for which a worker in a thread of its own stops, until it is closed; `ended` when such
+    a one is at its end. `signalled` says whether a signal has stopped it.
     """
 
-    def __init__(self, make_node: Callable[[], Node], hopeless: Callable[[BaseException | None], None]) -> None:
+    def __init__(
+        self,
+        make_node: Callable[[], Node],
+        hopeless: Callable[[BaseException | None], None],
+        ended: Callable[[], None] = _nothing,
+    ) -> None:
         self._make_node = make_node
         self._hopeless = hopeless
+        self._tell_ended = ended
         self._node = make_node()
         self._stopping = False
+        self.signalled = False
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()  # after an interrupted join, Python 3.11 takes a running thread for ended
@@ -49,6 +61,15 @@ class Worker:
         with self._signals():
             self.run()
 
+    def run_beside(self, front: Callable[[], None]) -> None:
+        """Work in a thread of its own beside what is in front, in this, the main, thread, until signalled."""
+        with self._signals():
+            self.start()
+            try:
+                front()
+            finally:
+                self.close()
+
     @contextmanager
     def _signals(self) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread():
@@ -62,7 +83,8 @@ class Worker:
                 signal.signal(number, handler)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self.stop(hurry=self._stopping)
+        self.stop(hurry=self.signalled)
+        self.signalled = True
 
     def start(self) -> None:
         """Work in a thread of its own; returns when runners can be handed work, or raises why not."""
@@ -89,6 +111,7 @@ class Worker:
         finally:
             self._ended.set()
             self._node.ready.set()
+            self._tell_ended()
 
     def _wait(self) -> None:
         assert self._thread is not None
