@@ -100,9 +100,9 @@ class InlineRunner(Runner):
             self._used, self._inline.busy = False, None
         return taken
 
-    def climb(self, rung: Rung, key: int, claim: int, reason: str) -> None:
-        """Ask this claim; higher rungs would end the worker itself."""
-        if rung == "ask":
+    def climb(self, rung: Rung, key: int, claim: int, reason: str) -> None:  # noqa: ARG002 - all rungs are one here
+        """Ask this claim, on each rung once more: higher ones would end the worker itself."""
+        if key:
             self.mark.ask(key, claim, reason)
             signal.pthread_kill(self._inline.thread, STOP_SIGNAL)
 
