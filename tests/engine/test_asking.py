@@ -291,6 +291,7 @@ def test_verbs_are_carried_out_in_order_each_made_while_the_one_before_is_under_
 
 def test_when_no_more_verbs_can_be_made_those_under_way_are_over(thread: StoreThread) -> None:
     over: list[int] = []
+    busy = threading.Event()
 
     def telling(number: int) -> Verb[int]:
         yield from cancelling(number)
@@ -299,6 +300,8 @@ def test_when_no_more_verbs_can_be_made_those_under_way_are_over(thread: StoreTh
 
     def verbs() -> Iterator[Verb[int]]:
         yield telling(0)
+        thread.post(lambda _: busy.set() or threading.Event().wait(0.2), lambda *_: None)
+        assert busy.wait(30)  # so the next cannot be over at once
         yield telling(1)
         raise LookupError
 
