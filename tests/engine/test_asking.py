@@ -103,7 +103,7 @@ def test_who_waits_no_longer_is_told_so_and_leaves_nothing_behind(
 
     assert carry_out(thread, verb()) is None
     asked(thread, lambda _: None)
-    assert thread._watched == {}
+    assert not thread._watched
 
 
 @both
@@ -215,7 +215,7 @@ async def cancelled_while_it_waits(thread: StoreThread, *, close: bool = False) 
 def test_a_cancelled_await_leaves_nothing_behind(thread: StoreThread) -> None:
     assert asyncio.run(cancelled_while_it_waits(thread))
     asked(thread, lambda _: None)
-    assert thread._watched == {}
+    assert not thread._watched
 
 
 def test_a_cancelled_await_is_cancelled_also_if_the_store_is_closed_meanwhile(thread: StoreThread) -> None:
@@ -254,7 +254,7 @@ def test_an_interrupted_wait_leaves_nothing_behind(thread: StoreThread) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
     asked(thread, lambda _: None)
-    assert thread._watched == {}
+    assert not thread._watched
 
 
 @both

@@ -15,7 +15,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from duly.engine.storethread import Done, Post
+from duly.engine.storethread import Post
+from duly.engine.waits import Done
 from duly.errors import OptionInvalid
 from duly.ports import Request, Store
 from duly.wire.runner import Question

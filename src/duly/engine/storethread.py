@@ -14,24 +14,18 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
-from duly.core.task import ENDED
 from duly.engine import forks
+from duly.engine.waits import Done, Wait, Waits, glances
 from duly.engine.waker import Waker
 from duly.errors import StoreBusy, StoreError, StoreUnavailable
-from duly.ports import PATIENCE, UNKNOWN, Bell, Glance, Reply, Request, Ripples, Store
-
-Done: TypeAlias = Callable[[Any, BaseException | None], None]
-"""Called with the result or the error in whichever thread did the job; must be quick and not raise."""
+from duly.ports import PATIENCE, Bell, Reply, Request, Ripples, Store
 
 Post: TypeAlias = Callable[[Any, Done], None]
-
-OVER = (*ENDED, UNKNOWN)
-"""States of tasks that nothing more is heard of."""
 
 CLOSED = "this App was closed"
 FORKED = (
@@ -57,31 +51,6 @@ SHORT_SECONDS = 0.001
 """Telling those who wait may take so long at any time; if it takes longer, the thread rests from it for as long."""
 
 
-class Wait:
-    """Somebody who waits for news of any of these tasks; of each the number of the last event that was seen."""
-
-    def __init__(self, seen: Mapping[str, int], done: Done) -> None:
-        self.seen = seen
-        self.done = done
-
-    def told(self, glance: Glance) -> bool:
-        """Tell how a task stands, if that is news: it has a new event, has ended, or there is none."""
-        if glance.seq <= self.seen[glance.id] and glance.state not in OVER:
-            return False
-        self.done(glance, None)
-        return True
-
-
-class Watched:
-    """A task that somebody waits for: how it stood at the last look, and who waits for it."""
-
-    __slots__ = ("glance", "waits")
-
-    def __init__(self, glance: Glance) -> None:
-        self.glance = glance
-        self.waits: list[Wait] = []
-
-
 class StoreThread:
     """A store and its thread; begun at the first job, ended by `close`. A forked process has a thread of its own."""
 
@@ -96,7 +65,7 @@ class StoreThread:
     def _begin(self) -> None:
         self._pid = os.getpid()
         self._jobs: deque[tuple[Request | Callable[[Store], Any], Done]] = deque()
-        self._watched: dict[str, Watched] = {}
+        self._watched = Waits()
         self._ripples: Ripples | None = None
         self._mute = False  # it was tried, and none can be felt
         self._lock = threading.Lock()
@@ -209,35 +178,26 @@ class StoreThread:
         A task that there is not is told at once. `post` is this thread's `post` or `do`. What is returned gives up:
         `done` is then told no more.
         """
-        wait = Wait(dict(seen), done)
+        wait = Wait(seen, done)
 
         def begin(store: Store) -> None:
-            glances = _glances(store, wait.seen)
-            if any(wait.told(glance) for glance in glances):
+            found = glances(store, wait.seen)
+            if any(wait.told(glance) for glance in found):
                 return
             if self._hopeless is not None:
                 raise self._hopeless
-            for glance in glances:
-                self._watched.setdefault(glance.id, Watched(glance)).waits.append(wait)
+            self._watched.add(wait, found)
             if self._sleeps:
                 self._waker.wake()
 
         post(begin, lambda _, error: done(None, error) if error is not None else None)
-        return lambda: self._post_if_open(lambda _: self._forget(wait))
+        return lambda: self._post_if_open(lambda _: self._watched.forget(wait))
 
     def hopeless(self, error: BaseException | None) -> None:
         """Have whoever waits, now or later, be told this error; None takes that back."""
         self._hopeless = error
         if error is not None:
-            self._post_if_open(lambda _: self._fail_waiting(error))
-
-    def _forget(self, wait: Wait) -> None:
-        for task_id in wait.seen:
-            watched = self._watched.get(task_id)
-            if watched is not None:
-                watched.waits = [other for other in watched.waits if other is not wait]
-                if not watched.waits:
-                    del self._watched[task_id]
+            self._post_if_open(lambda _: self._watched.fail(error))
 
     def _post_if_open(self, job: Callable[[Store], Any]) -> None:
         with suppress(StoreUnavailable):
@@ -279,7 +239,7 @@ class StoreThread:
                 store.close()
                 if self._ripples is not None:
                     self._ripples.close()
-            self._fail_waiting(StoreUnavailable(CLOSED))
+            self._watched.fail(StoreUnavailable(CLOSED))
 
     def _loop(self, store: Store, bell: Bell) -> None:
         poll = select.poll()
@@ -394,36 +354,16 @@ class StoreThread:
         try:
             version = store.version()
         except Exception as error:  # noqa: BLE001 - it is raised where it was waited
-            self._fail_waiting(error)
+            self._watched.fail(error)
             return
         self._changes += version != self._version
         self._version = version
 
     def _tell(self, store: Store) -> None:
-        """Tell who waits for a task that stands otherwise than at the last look."""
         try:
-            glances = _glances(store, self._watched)
+            self._watched.tell(store)
         except Exception as error:  # noqa: BLE001 - it is raised where it was waited
-            self._fail_waiting(error)
-            return
-        for glance in glances:
-            watched = self._watched.get(glance.id)
-            if watched is None or watched.glance == glance:
-                continue
-            watched.glance = glance
-            for wait in [wait for wait in watched.waits if wait.told(glance)]:
-                self._forget(wait)
-
-    def _fail_waiting(self, error: BaseException) -> None:
-        watched, self._watched = self._watched, {}
-        for wait in {wait for task in watched.values() for wait in task.waits}:
-            wait.done(None, error)
-
-
-def _glances(store: Store, ids: Iterable[str]) -> list[Glance]:
-    """How these tasks stand, each of them once."""
-    found = {glance.id: glance for glance in store.glance(list(ids))}
-    return [found.get(task_id) or Glance(task_id) for task_id in ids]
+            self._watched.fail(error)
 
 
 def _holds(request: Request) -> bool:
