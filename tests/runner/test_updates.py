@@ -12,7 +12,7 @@ import pytest
 
 from duly.errors import PayloadInvalid
 from duly.runner.context import Task
-from duly.runner.updates import MOST_UPDATE, UPDATE_SECONDS, Updates, by_timer
+from duly.runner.updates import MOST_UPDATE, UPDATE_SECONDS, ByThread, Updates
 from duly.wire.runner import Said, Work
 from tests.helpers import eventually
 
@@ -38,7 +38,7 @@ def sent() -> Sent:
 
 @pytest.fixture
 def updates(sent: Sent) -> Updates:
-    return Updates(WORK, sent, by_timer)
+    return Updates(WORK, sent, ByThread())
 
 
 def test_the_first_is_sent_at_once_and_of_many_soon_after_it_the_last(updates: Updates, sent: Sent) -> None:

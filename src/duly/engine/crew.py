@@ -175,10 +175,17 @@ class Crew:
         """How many more may run among many."""
         return max((SHARED_MOST - len(member.handed) for member in self.sharing()), default=0)
 
-    def prefetching(self) -> int:
-        """How many runners there are that work ahead can be claimed for."""
-        at_work = sum(member.kind == "fresh" for member in self._members.values() if member.handed)
-        return len(self.taking()) + at_work
+    def prefetching(self) -> tuple[int, int]:
+        """How many runners there are that what runs one at a time can be claimed for, and how many of them are idle."""
+        busy = idle = at_work = 0
+        for member in self._members.values():
+            if member.handed:
+                at_work += self._at_work(member)
+                busy += member.takes and not member.shared
+            else:
+                idle += member.takes and not member.shared
+        idle = min(idle, max(0, self._size - at_work))
+        return busy + idle, idle
 
     def room(self) -> int:
         """How many more may be at work; a shared one does not count, nor who is about to be replaced or waits."""

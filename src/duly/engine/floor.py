@@ -9,7 +9,7 @@ import select
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -39,6 +39,14 @@ TEARDOWN_SECONDS = 10.0
 
 KEPT_OUTPUT = 64 * 1024
 """Bytes of what an attempt printed that are kept."""
+
+
+class Room(NamedTuple):
+    """How many more to claim of what runs one at a time, and of what runs many; whether a runner would be `idle`."""
+
+    alone: int
+    shared: int
+    idle: bool
 
 
 class Floor:
@@ -159,15 +167,13 @@ class Floor:
         self._restart_later()
 
     # work
-    def rooms(self) -> dict[bool, int]:
-        """How many more to claim of what runs one at a time, and of what runs many at a time."""
+    def room(self) -> Room:
+        """How much more there is room for."""
         if self._closing or self.suspects.alone:
-            return {False: 0, True: 0}
-        idle = sum(1 for member in self.crew.taking() if not member.handed)
-        return {
-            False: self.waiting.alone.room(self.crew.prefetching(), idle),
-            True: max(0, self.crew.sharing_room() - len(self.waiting.shared)) if self._roster.lanes(shared=True) else 0,
-        }
+            return Room(0, 0, idle=False)
+        runners, idle = self.crew.prefetching()
+        shared = self.crew.sharing_room() - len(self.waiting.shared) if self._roster.shares else 0
+        return Room(self.waiting.alone.room(runners, idle), max(0, shared), idle=idle > len(self.waiting.alone))
 
     def take(self, held: Held) -> bool:
         """A claim: from now on it is this node's; whether it is of those that run many at a time."""

@@ -26,11 +26,15 @@ class Cared(Protocol):
 _all: WeakSet[Cared] = WeakSet()
 _lock = threading.Lock()
 _resting: list[Cared] = []
+_heeded: list[bool] = []
 
 
 def care_for(cared: Cared) -> None:
     """Have forks wait for this, for as long as it exists."""
     with _lock:
+        if not _heeded:  # not before: processes that only fork need not pay for it
+            os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after)
+            _heeded.append(True)
         _all.add(cared)
 
 
@@ -45,6 +49,3 @@ def _after() -> None:
     while _resting:
         _resting.pop().after_fork()
     _lock.release()
-
-
-os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after)

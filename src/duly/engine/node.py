@@ -13,13 +13,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from duly.engine.asking import ask
 from duly.engine.clock import Clock
 from duly.engine.console import Console
 from duly.engine.crew import Member
-from duly.engine.floor import Floor
+from duly.engine.floor import Floor, Room
 from duly.engine.inside import Inside
 from duly.engine.rescue import rescue
 from duly.engine.roster import Roster
@@ -40,6 +40,13 @@ NOTE_SECONDS = 0.01
 SUSPECT_TURN = 4
 BUSY_SUSPECT_TURN = 16
 """One claim in so many asks for suspects first; where there is always other work, that has to wait then."""
+
+
+class More(NamedTuple):
+    """Whether there may be more to claim of what runs one at a time, and of what runs many at a time."""
+
+    alone: bool
+    shared: bool
 
 
 class GivenUp(Exception):
@@ -76,7 +83,7 @@ class Node:
         self._cycle = self._floor.cycle
         self._turns = 0
         self._look = True
-        self._more = {False: False, True: False}  # of what runs one at a time, and many at a time
+        self._more = More(alone=False, shared=False)
         self._note_at = 0.0
         self._draining = False
         self._rescuing: set[int] = set()
@@ -186,8 +193,9 @@ class Node:
         """Begin the next exchange, if none is under way and there is something to say or to look for."""
         if self._cycle.under_way:
             return
-        rooms = self._floor.rooms()
-        looks = self._floor.prepared and (self._look or any(self._more[shared] and rooms[shared] for shared in rooms))
+        room, more = self._floor.room(), self._more
+        wanted = (more.alone and room.alone) or (more.shared and room.shared)
+        looks = self._floor.prepared and (self._look or wanted)
         if not (looks or self._cycle.anything()):
             return
         now = time.monotonic()
@@ -196,24 +204,23 @@ class Node:
             return
         self._note_at = now + NOTE_SECONDS
         self._look = not self._floor.prepared
-        for shared, room in rooms.items():
-            self._more[shared] = not room  # what is not asked for may be there when there is room
-        self._send(self._cycle.request(self._wants(rooms)))
+        self._more = More(not room.alone, not room.shared)  # what is not asked for may be there when there is room
+        self._send(self._cycle.request(self._wants(room)))
 
-    def _wants(self, rooms: dict[bool, int]) -> list[Want]:
+    def _wants(self, room: Room) -> list[Want]:
+        waiting = self._floor.waiting.alone
         if self._draining or self._floor.suspects.alone or not self._floor.prepared:
             return []
         self._turns += 1
-        idle = not len(self._floor.waiting.alone) and any(not member.handed for member in self._floor.crew.taking())
-        beyond = self._settings.concurrency if len(self._floor.waiting.alone) else 0
         alone, shared = self._roster.lanes(shared=False), self._roster.lanes(shared=True)
-        wants = [Want(alone, rooms[False], beyond, self._floor.waiting.alone.worst())] if alone else []
-        if rooms[True]:
-            wants.append(Want(shared, rooms[True]))
+        beyond = self._settings.concurrency if len(waiting) else 0
+        wants = [Want(alone, room.alone, beyond, waiting.worst())] if alone else []
+        if room.shared:
+            wants.append(Want(shared, room.shared))
         suspect = Want(alone + shared, 1, suspect=True)
-        if self._turns % (SUSPECT_TURN if idle else BUSY_SUSPECT_TURN) == 0:
+        if self._turns % (SUSPECT_TURN if room.idle else BUSY_SUSPECT_TURN) == 0:
             return [suspect, *wants]
-        return [*wants, suspect] if idle else wants
+        return [*wants, suspect] if room.idle else wants
 
     def _send(self, request: Any) -> None:
         def done(reply: Reply | None, error: BaseException | None) -> None:
@@ -242,7 +249,8 @@ class Node:
         if self._floor.suspects.until is not None:
             self._ticker.set("suspect", self._floor.suspects.until)
         for held in reply.claims:
-            self._more[self._floor.take(held)] = True
+            shared = self._floor.take(held)
+            self._more = More(self._more.alone or not shared, self._more.shared or shared)
         for asked in reply.asked:
             self._floor.cancel(asked.key, asked.claim, asked.verdict, now)
         if reply.next is not None:

@@ -66,11 +66,16 @@ class Roster:
 
     def lanes(self, *, shared: bool) -> list[int]:
         """The lanes to claim from, of actions whose attempts run many at a time, or of the others."""
-        return [lane for lane, place in self._lanes.items() if self.usable(place) and self.shared(place) == shared]
+        return [
+            lane
+            for lane, (place, _, isolation) in self._served.items()
+            if (isolation == "shared") == shared and self.usable(place)
+        ]
 
-    def shared(self, place: int) -> bool:
-        """Whether the attempts of an action run many at a time in one runner."""
-        return self.actions[place].isolation == "shared"
+    @property
+    def shares(self) -> bool:
+        """Whether the attempts of any action run many at a time."""
+        return any(action.isolation == "shared" for action in self.actions)
 
     def served(self, lane: int) -> tuple[int, Policy, Isolation]:
         """Which action a lane is of, what bounds its attempts, and how they are isolated."""

@@ -83,7 +83,6 @@ class StoreThread:
         self._told = 0  # how many changes there were when who waits was told
         self._look_at = self._tell_at = self._rest = 0.0
         self.address = ""
-        forks.care_for(self)
 
     def before_fork(self) -> None:
         """Have the store closed and used by nobody until `after_fork`, unless somebody does not let go of it."""
@@ -115,6 +114,7 @@ class StoreThread:
             raise StoreUnavailable(FORKED)
         if self._thread is not None:
             return
+        forks.care_for(self)
         self._waker = Waker()
         opened: deque[BaseException | None] = deque()
         ready = threading.Event()

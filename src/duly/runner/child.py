@@ -25,7 +25,7 @@ from duly.runner.fresh import Fresh
 from duly.runner.handler import Answer, Handler, failed, found, judged
 from duly.runner.linux import own_memory
 from duly.runner.stopper import Stopper
-from duly.runner.updates import by_timer
+from duly.runner.updates import ByThread
 from duly.runner.wear import Wear
 from duly.wire.runner import Done, Fit, Mark, Said, Setup, Work, decode_to_runner, encode
 
@@ -127,7 +127,7 @@ class Child:
         if isinstance(handler, Answer):
             answer = handler
         else:
-            task = Task(work, handler.target, since, self._mark.asked, self._say, by_timer)
+            task = Task(work, handler.target, since, self._mark.asked, self._say, ByThread)
             answer = self._run(handler, task, work)
             children = task._children() if answer.kind == "success" else None  # noqa: SLF001
         if os.getpid() != self._pid:

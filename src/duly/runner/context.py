@@ -83,14 +83,14 @@ class Task:
         began: int,
         asked: Callable[[int, int], str],
         say: Callable[[Said], None],
-        later: Later,
+        make_later: Callable[[], Later],
     ) -> None:
         self._work = work
         self._target = target
         self._began = began
         self._asked = asked
         self._say = say
-        self._later = later
+        self._make_later = make_later
 
     @property
     def _fence(self) -> tuple[int, int]:
@@ -172,7 +172,7 @@ class Task:
     @property
     def _updates(self) -> Updates:
         if self._told is None:
-            self._told = Updates(self._work, self._say, self._later)
+            self._told = Updates(self._work, self._say, self._make_later())
         return self._told
 
     def update(self, data: Any = None, *, fraction: float | None = None, message: str | None = None) -> None:

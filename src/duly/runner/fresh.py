@@ -6,6 +6,7 @@ signals on, sees how the fork ends, and kills what that leaves behind: to its su
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -38,6 +39,7 @@ class Fresh:
         """Run attempts until the supervisor closes the channel."""
         for number in PASSED_ON:
             signal.signal(number, self._pass_on)
+        gc.freeze()  # what is not looked at in the fork need not be copied
         work = first
         while True:
             self._attempt(work)

@@ -98,7 +98,7 @@ class Shared:
         if isinstance(handler, Answer):
             self._send(work, since, handler)
             return
-        task = Task(work, handler.target, since, self._reason, self._say, self._later)
+        task = Task(work, handler.target, since, self._reason, self._say, lambda: _InLoop(self._loop))
         try:
             args, kwargs = handler.arguments(task, work.payload)
         except PayloadInvalid as error:
@@ -162,19 +162,26 @@ class Shared:
             coroutine = _Stepped(coroutine, self._mark, *owner._fence)  # noqa: SLF001
         return asyncio.Task(coroutine, loop=loop, context=context, **more)
 
-    def _later(self, seconds: float, call: Callable[[], None]) -> Callable[[], None]:
-        """Call something later in the loop; handlers tell from threads of theirs, too."""
-        handles: list[asyncio.TimerHandle] = []
-        self._loop.call_soon_threadsafe(lambda: handles.append(self._loop.call_later(seconds, call)))
 
-        def cancel() -> None:
-            for handle in handles:
-                handle.cancel()
+class _InLoop:
+    """Calls in the loop; handlers tell from threads of theirs, too."""
 
-        def forget() -> None:
-            self._loop.call_soon_threadsafe(cancel)
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._handle: asyncio.TimerHandle | None = None
 
-        return forget
+    def call(self, seconds: float, what: Callable[[], None]) -> None:
+        """Call it in so many seconds."""
+
+        def begin() -> None:
+            self._handle = self._loop.call_later(seconds, what)
+
+        self._loop.call_soon_threadsafe(begin)
+
+    def end(self) -> None:
+        """Call nothing any more; in the loop."""
+        if self._handle is not None:
+            self._handle.cancel()
 
 
 def _owner() -> tuple[int, int] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 from duly.core import jsonvalue
 from duly.wire.runner import Said, Work
@@ -15,8 +15,15 @@ UPDATE_SECONDS = 0.1
 
 MOST_UPDATE = 64 * 1024
 
-Later: TypeAlias = Callable[[float, Callable[[], None]], Callable[[], None]]
-"""Calls something in so many seconds, in whichever thread; what it returns is called when that is not wanted more."""
+
+class Later(Protocol):
+    """Calls something later, one thing at a time, in whichever thread."""
+
+    def call(self, seconds: float, what: Callable[[], None]) -> None:
+        """Call it in so many seconds."""
+
+    def end(self) -> None:
+        """Call nothing any more, and leave nothing behind."""
 
 
 class Updates:
@@ -30,7 +37,7 @@ class Updates:
         self._lock = threading.Lock()
         self._next = 0.0
         self._held: str | None = None
-        self._forget: Callable[[], None] | None = None
+        self._waits = False
 
     def is_time(self) -> bool:
         """Whether an update told now would be sent at once."""
@@ -41,18 +48,17 @@ class Updates:
         body = jsonvalue.dump_given(told, MOST_UPDATE).decode()
         self.latest = told
         with self._lock:
-            if self._forget is None and self.is_time():
+            if not self._waits and self.is_time():
                 self._send(body)
                 return
             self._held = body
-            if self._forget is None:
-                self._forget = self._later(max(0.0, self._next - time.monotonic()), self._send_held)
+            if not self._waits:
+                self._waits = True
+                self._later.call(max(0.0, self._next - time.monotonic()), self._send_held)
 
     def end(self) -> None:
         """The attempt is over: send what was kept back, and nothing more."""
-        forget = self._forget
-        if forget is not None:
-            forget()
+        self._later.end()
         with self._lock:
             if self._held is not None:
                 self._send(self._held)
@@ -64,20 +70,49 @@ class Updates:
 
     def _send_held(self) -> None:
         with self._lock:
-            self._forget = None
+            self._waits = False
             if self._held is not None:
                 self._send(self._held)
 
 
-def by_timer(seconds: float, call: Callable[[], None]) -> Callable[[], None]:
-    """Call something later in a thread of its own, which is gone once it was forgotten."""
-    timer = threading.Timer(seconds, call)
-    timer.daemon = True
-    timer.name = "duly-updates"
-    timer.start()
+class ByThread:
+    """Calls by a thread that is begun when it is first needed, and lasts to the end."""
 
-    def forget() -> None:
-        timer.cancel()
-        timer.join()
+    def __init__(self) -> None:
+        self._due = threading.Condition()
+        self._what: tuple[float, Callable[[], None]] | None = None
+        self._over = False
+        self._thread: threading.Thread | None = None
 
-    return forget
+    def call(self, seconds: float, what: Callable[[], None]) -> None:
+        """Call it in so many seconds."""
+        with self._due:
+            self._what = (time.monotonic() + seconds, what)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="duly-updates", daemon=True)
+                self._thread.start()
+            else:
+                self._due.notify()
+
+    def _run(self) -> None:
+        while (what := self._next()) is not None:
+            what()
+
+    def _next(self) -> Callable[[], None] | None:
+        """Wait for what is to be called next; None at the end."""
+        with self._due:
+            while not self._over:
+                if self._what is not None and time.monotonic() >= self._what[0]:
+                    (_, what), self._what = self._what, None
+                    return what
+                self._due.wait(None if self._what is None else self._what[0] - time.monotonic())
+        return None
+
+    def end(self) -> None:
+        """Call nothing any more; the thread is gone then."""
+        if self._thread is None:
+            return
+        with self._due:
+            self._over = True
+            self._due.notify()
+        self._thread.join()
