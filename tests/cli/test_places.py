@@ -78,6 +78,10 @@ def test_an_app_whose_module_fails_is_told_with_the_users_lines_alone(
 def test_a_factory_makes_the_app(cli: "Cli") -> None:
     cli.write("apps.py", APPS)
     assert cli("submit", "-a", "apps:create()", "thing:do", "1").code == 0
+    assert cli("submit", "thing:do", "2", DULY_APP="apps:create()").code == 0
+    cli.write("pyproject.toml", '[tool.duly]\napp = "apps:create()"\n')
+    assert cli("map", "thing:do", "3", "--work", "-c", "1").code == 0
+    assert len(cli("tasks", "--json").data()) == 3
     assert (cli.folder / "first.db").exists()
 
 

@@ -1,6 +1,7 @@
 import json
 import os
 import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,6 +38,26 @@ def test_a_full_disk_behind_stdout_is_one_line_and_exit_1(
 def test_closed_streams_are_no_trouble(history: "History", arguments: list[str]) -> None:
     done = through_shell(history.cli, ">&- 2>&- <&-", *arguments, "-a", "shop")
     assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["submit", "email:send", '"ann"', "--wait-timeout", "10ms"], ["tasks", "--queue", "no"]]
+)
+def test_a_stderr_that_nobody_empties_holds_nothing_up(cli: "Cli", arguments: list[str]) -> None:
+    cli("submit", "-a", "shop", "email:send", '"ann"')
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while os.write(writing, bytes(4096)):
+            pass
+    os.set_blocking(writing, True)
+    done = subprocess.run(
+        cli.command(arguments[0], "-a", "shop", *arguments[1:]), cwd=cli.folder, env=cli.environment(), stderr=writing,
+        stdout=subprocess.DEVNULL, timeout=30, check=False,
+    )  # fmt: skip
+    os.close(writing)
+    os.close(reading)
+    assert done.returncode == (124 if arguments[0] == "submit" else 0)
 
 
 def test_a_reader_that_has_seen_enough_is_no_trouble(history: "History") -> None:

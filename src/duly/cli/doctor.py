@@ -6,10 +6,10 @@ import os
 import platform
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import islice
 
 import click
 
@@ -20,6 +20,7 @@ from duly.cli.streams import plain, put, put_json, talk_options
 from duly.cli.words import ago, count, duration
 from duly.core.endings import megabytes
 from duly.core.stopping import SAMPLE_SECONDS
+from duly.core.task import WAITING
 from duly.errors import DulyError, StoreError
 from duly.history import when
 from duly.ports import Finding
@@ -27,8 +28,6 @@ from duly.runner.child import MEMORY_SLACK
 from duly.runner.perform import perform
 from duly.runner.pool import check_platform
 from duly.store.sqlite.connection import is_safe
-
-MOST_COUNTED = 10_000
 
 
 @click.command(
@@ -155,20 +154,16 @@ def _nodes(store: App) -> Finding:
 
 def _unserved(store: App, declared: set[tuple[str, int]]) -> Finding:
     """Tasks that wait for an action which the App does not declare."""
-    strange = sorted({(lane.action, lane.version) for lane in store.lanes()} - declared)
+    waiting: Counter[tuple[str, int]] = Counter()
+    for tally in store.stats():
+        if tally.state in WAITING and (tally.action, tally.version) not in declared:
+            waiting[tally.action, tally.version] += tally.tasks
     lines = [
-        f"{_waiting(store, action, version)} of {action}" + (f" v{version}" if version != 1 else "")
-        for action, version in strange
-        if _waiting(store, action, version) != "0 tasks"
+        f"{count(tasks, 'task')} of {action}" + (f" v{version}" if version != 1 else "")
+        for (action, version), tasks in sorted(waiting.items())
     ]
     if not lines:
         return Finding("actions", ok=True, text=f"{count(len(declared), 'action')} declared; no task waits for another")
     return Finding(
         "actions", ok=False, text="\n".join(["tasks wait for actions that the App does not declare:", *lines])
     )
-
-
-def _waiting(store: App, action: str, version: int) -> str:
-    tasks = (task for task in store.tasks(state="waiting", action=action) if task.version == version)
-    waiting = sum(1 for _ in islice(tasks, MOST_COUNTED))
-    return count(waiting, "task") + (" or more" if waiting == MOST_COUNTED else "")
