@@ -171,3 +171,26 @@ say([node.number for node in store.dead()])
 """)
     assert line(child) == "2 [] True"
     assert line(child) == "[2]"
+
+
+def test_the_gate_is_open_again_at_the_commit_not_only_when_the_statement_returns(
+    path: str, store: SqliteStore
+) -> None:
+    hands = Hands(store)
+    hands.submit()
+    probe = os.open(path + "-duly", os.O_RDWR)
+    asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, lockfile.GATE, 1, 0)
+    shut: list[bool] = []
+
+    def look() -> bool:
+        shut.append(struct.unpack("hhqqi4x", fcntl.fcntl(probe, fcntl.F_OFD_GETLK, asked))[0] != fcntl.F_UNLCK)
+        return False
+
+    assert store._connection is not None
+    assert store._checkpointer is not None
+    store._connection.set_commit_hook(look)
+    committed = store._checkpointer._committed
+    store._checkpointer._committed = lambda: (committed(), look())[0]  # type: ignore[func-returns-value]
+    hands.submit()
+    assert shut == [True, False]
+    os.close(probe)

@@ -9,6 +9,7 @@ file: overwriting is several times faster than growing. Nobody ever waits for re
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 import apsw
@@ -27,10 +28,15 @@ PASSES = 4
 
 
 class Checkpointer:
-    """Watches the log of one database for the writer whose connection this is."""
+    """Watches the log of one database for the writer whose connection this is.
 
-    def __init__(self, path: str, connection: apsw.Connection) -> None:
+    `committed` is called at each commit as soon as Python can be: others need not wait until the statement returns,
+    which a busy thread delays.
+    """
+
+    def __init__(self, path: str, connection: apsw.Connection, committed: Callable[[], None]) -> None:
         self._path = path
+        self._committed = committed
         self._connection = connection
         self._frames = 0  # in the log, as of this writer's last commit
         self._copied = 0
@@ -45,13 +51,14 @@ class Checkpointer:
         connection.set_wal_hook(self._on_commit)
 
     def _on_commit(self, _connection: apsw.Connection, _database: str, frames: int) -> int:
+        self._committed()
         if frames < self._frames:  # the log was begun anew
             self._copied, self._due = 0, FRAMES
         self._frames = frames
         return apsw.SQLITE_OK
 
     def after_commit(self) -> None:
-        """To be called by the writer between transactions, with the gate in its hands."""
+        """To be called by the writer between transactions."""
         if self._under_way:
             return
         if self._finish and self._left() <= FEW:

@@ -122,7 +122,7 @@ class SqliteStore:
             self._ringer = Ringer()
             self._lockfile = lockfile.hold(self.path)
             if self.path != ":memory:":
-                self._checkpointer = Checkpointer(self.path, self._connection)
+                self._checkpointer = Checkpointer(self.path, self._connection, self._lockfile.leave)
         except OSError as error:
             self.close()
             raise StoreUnavailable(f"{self.path}-duly: {error.strerror}") from error
@@ -164,7 +164,8 @@ class SqliteStore:
         assert self._let_go, "the store is not open"
         connection = open_connection(self.path)
         self._durable = True
-        self._checkpointer = Checkpointer(self.path, connection)
+        assert self._lockfile is not None
+        self._checkpointer = Checkpointer(self.path, connection, self._lockfile.leave)
         self._connection = connection
         return connection
 
