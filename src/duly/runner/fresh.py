@@ -34,6 +34,7 @@ class Fresh:
         self._mark = mark
         self._writer = writer
         self._fork: int | None = None
+        self._early: list[int] = []
 
     def run(self, first: Work) -> None:
         """Run attempts until the supervisor closes the channel."""
@@ -50,24 +51,26 @@ class Fresh:
             assert isinstance(message, Work)
             work = message
 
-    def _pass_on(self, number: int, _frame: FrameType | None) -> None:
-        if self._fork is not None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(self._fork, number)
+    def _pass_on(self, number: int, _frame: FrameType | None = None) -> None:
+        if self._fork is None:
+            self._early.append(number)
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(self._fork, number)
 
     def _attempt(self, work: Work) -> None:
         own = os.getpid()
-        signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)  # until it is known whom to pass them on to
+        self._early.clear()
         try:
             pid = os.fork()
-            if pid == 0:
-                self._be_fork(work, own)
-            self._fork = pid
         except OSError as error:
             self._channel.send(encode(Done(work.key, work.claim, 0, "refused", error.strerror, retire=True)))
             return
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+        if pid == 0:
+            self._be_fork(work, own)
+        self._fork = pid
+        while self._early:  # what came before it was known whom to pass it on to
+            self._pass_on(self._early.pop())
         _, status = os.waitpid(pid, 0)
         self._fork = None
         self._kill_leftovers()
@@ -78,11 +81,9 @@ class Fresh:
         """The fork's side; never returns."""
         code = 1
         try:
-            for number in PASSED_ON:  # the one asks where there is a task, the other ends the process
-                signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # what asks to stop looks at the mark first, and may come now
             die_with_parent()
-            if os.getppid() == parent:
+            if os.getppid() == parent and signal.SIGTERM not in self._early:
                 self._mark.begin(work.key, work.claim, time.monotonic_ns())
                 code = self._serve(work)
         finally:
