@@ -107,7 +107,6 @@ class Child:
         """Run one attempt in a process that was forked for it, and return its exit code."""
         self._pid = os.getpid()
         self._alone = True
-        self._stopper.install()
         if HERE.line is not None:
             HERE.line.adopt()
         return serve(lambda: self._answer(work))

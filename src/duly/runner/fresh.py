@@ -1,7 +1,8 @@
 """A runner whose every attempt runs in a fork of its own, made for it and gone after it.
 
-What is set up for a runner (channel, mark, output, line) is set up once; the runner itself runs no user code. It passes
-signals on, sees how the fork ends, and kills what that leaves behind: to its supervisor it is as any other runner.
+What is set up for a runner (channel, mark, output, line, signals) is set up once; the runner itself runs no user code. It
+sees how the fork ends, and kills what that leaves behind. In the mark the fork says who it is: signals are meant for it.
+In a fork each call costs: what it touches is copied, page by page.
 """
 
 from __future__ import annotations
@@ -12,15 +13,12 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from types import FrameType
 from typing import NoReturn
 
 from duly.runner import output
 from duly.runner.channel import Channel
-from duly.runner.linux import STOP_SIGNAL, children_of, die_with_parent
+from duly.runner.linux import children_of, die_with_parent
 from duly.wire.runner import Done, Mark, Work, decode_to_runner, encode
-
-PASSED_ON = (STOP_SIGNAL, signal.SIGTERM)
 
 
 class Fresh:
@@ -33,13 +31,9 @@ class Fresh:
         self._channel = channel
         self._mark = mark
         self._writer = writer
-        self._fork: int | None = None
-        self._early: list[int] = []
 
     def run(self, first: Work) -> None:
         """Run attempts until the supervisor closes the channel."""
-        for number in PASSED_ON:
-            signal.signal(number, self._pass_on)
         gc.freeze()  # what is not looked at in the fork need not be copied
         work = first
         while True:
@@ -51,16 +45,8 @@ class Fresh:
             assert isinstance(message, Work)
             work = message
 
-    def _pass_on(self, number: int, _frame: FrameType | None = None) -> None:
-        if self._fork is None:
-            self._early.append(number)
-            return
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(self._fork, number)
-
     def _attempt(self, work: Work) -> None:
         own = os.getpid()
-        self._early.clear()
         try:
             pid = os.fork()
         except OSError as error:
@@ -68,11 +54,8 @@ class Fresh:
             return
         if pid == 0:
             self._be_fork(work, own)
-        self._fork = pid
-        while self._early:  # what came before it was known whom to pass it on to
-            self._pass_on(self._early.pop())
         _, status = os.waitpid(pid, 0)
-        self._fork = None
+        self._mark.be(0)
         self._kill_leftovers()
         if self._mark.running() is not None:
             self._tell_end(work, os.waitstatus_to_exitcode(status))
@@ -81,9 +64,9 @@ class Fresh:
         """The fork's side; never returns."""
         code = 1
         try:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # what asks to stop looks at the mark first, and may come now
             die_with_parent()
-            if os.getppid() == parent and signal.SIGTERM not in self._early:
+            if os.getppid() == parent:
+                self._mark.be(os.getpid())
                 self._mark.begin(work.key, work.claim, time.monotonic_ns())
                 code = self._serve(work)
         finally:

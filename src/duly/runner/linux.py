@@ -139,6 +139,17 @@ def kill_labelled(node: str) -> set[int]:
     return found
 
 
+def signal_child(pid: int, parent: int, number: int) -> None:
+    """Send a signal to a process if it is a child of this parent's still, and not another with its id."""
+    with suppress(ProcessLookupError, PermissionError):
+        pidfd = os.pidfd_open(pid)
+        try:
+            if parent_of(pid) == parent:
+                signal.pidfd_send_signal(pidfd, number)
+        finally:
+            os.close(pidfd)
+
+
 def own_memory(pid: int) -> int:
     """Return the anonymous memory of one process in bytes; 0 if it is gone."""
     try:

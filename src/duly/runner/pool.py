@@ -23,7 +23,7 @@ from duly.errors import RunnerUnavailable
 from duly.runner import launch, output
 from duly.runner.channel import Channel, pair
 from duly.runner.line import Answers
-from duly.runner.linux import LABEL, STOP_SIGNAL, Family, kill_labelled, shared_page
+from duly.runner.linux import LABEL, STOP_SIGNAL, Family, kill_labelled, shared_page, signal_child
 from duly.wire.runner import (
     Answered,
     FromRunner,
@@ -148,11 +148,17 @@ class Runner:
     # stopping
     def climb(self, rung: Rung, key: int, claim: int, reason: str) -> None:
         """Stand on a rung of the ladder: ask this claim, terminate, or kill."""
+        if rung == "kill":
+            self.signal(signal.SIGKILL)
+            return
         if rung == "ask":
             self.mark.ask(key, claim, reason)
-            self.signal(STOP_SIGNAL)
+        number = STOP_SIGNAL if rung == "ask" else signal.SIGTERM
+        fork = self.mark.process()
+        if fork:
+            signal_child(fork, self.pid, number)
         else:
-            self.signal(signal.SIGTERM if rung == "terminate" else signal.SIGKILL)
+            self.signal(number)
 
     def stop_one(self, key: int, claim: int, reason: str) -> None:
         """Ask one of many attempts to stop; whoever blocks the others is asked by `climb`, too."""

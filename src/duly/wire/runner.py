@@ -260,11 +260,12 @@ class Mark:
     """The page a supervisor shares with one runner: eight 64-bit words.
 
     The runner writes what it runs (`KEY CLAIM SINCE BASE`), `KEY` last at the start and first at the end, so that a
-    reader who finds a key finds the rest of it too. The supervisor writes whom it asks to stop, and why.
+    reader who finds a key finds the rest of it too; and which fork of it that runs in (`PROCESS`), if in one. The
+    supervisor writes whom it asks to stop, and why.
     """
 
     SIZE = 4096
-    KEY, CLAIM, SINCE, BASE, ASKED_KEY, ASKED_CLAIM, REASON = range(7)
+    KEY, CLAIM, SINCE, BASE, ASKED_KEY, ASKED_CLAIM, REASON, PROCESS = range(8)
     REASONS = ("", "cancel", "timeout", "drain")
 
     def __init__(self, page: memoryview) -> None:
@@ -283,6 +284,10 @@ class Mark:
         """Say that nothing runs."""
         self._words[self.KEY] = 0
 
+    def be(self, pid: int) -> None:
+        """Say which fork of the runner runs what runs now; 0 for none."""
+        self._words[self.PROCESS] = pid
+
     def set_base(self, size: int) -> None:
         """Say how many bytes the runner itself held when its task began."""
         self._words[self.BASE] = size
@@ -295,6 +300,10 @@ class Mark:
         return self.REASONS[words[self.REASON]]
 
     # the supervisor's side
+    def process(self) -> int:
+        """Return which fork of the runner runs what runs now, or 0."""
+        return self._words[self.PROCESS]
+
     def running(self) -> tuple[int, int, int] | None:
         """Return (key, claim, since) of what runs, or None."""
         words = self._words
