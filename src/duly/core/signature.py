@@ -84,6 +84,8 @@ class Signature:
 
         An object holds them by name; any other value is that of the only required parameter.
         """
+        if payload == "{}" and not self._names:
+            return (), {}
         if not payload.startswith("{"):
             payload = self._wrapped(payload)
         struct = self._checked(payload)
