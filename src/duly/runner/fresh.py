@@ -1,8 +1,8 @@
 """A runner whose every attempt runs in a fork of its own, made for it and gone after it.
 
-What is set up for a runner (channel, mark, output, line, signals) is set up once; the runner itself runs no user code. It
-sees how the fork ends, and kills what that leaves behind. In the mark the fork says who it is: signals are meant for it.
-In a fork each call costs: what it touches is copied, page by page.
+What is set up for a runner (channel, mark, output, line, signals) is set up once; the runner itself runs no user code.
+It sees how the fork ends, and kills what that leaves behind. In the mark the fork says who it is: signals are meant for
+it. In a fork each call costs: what it touches is copied, page by page.
 """
 
 from __future__ import annotations
