@@ -207,7 +207,7 @@ def test_what_runs_at_the_zygotes_end_ends_with_it(place, tmp_path):
     os.kill(place.pool._process.pid, signal.SIGKILL)
     place.until(lambda: place.of(ports.Lost))
 
-    eventually(lambda: not alive(runner.pid) and not any(alive(int(pid)) for pid in labelled), 5)
+    eventually(lambda: not alive(runner.pid) and not any(alive(int(pid)) for pid in labelled), 15)
     runner.close()
     os.kill(int(path.read_text().split()[3]), signal.SIGKILL)
 
