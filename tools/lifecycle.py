@@ -450,7 +450,7 @@ def by_the_store() -> tuple[list[Seen], list[Seen]]:
         number += reply.counted
         (after,) = store.find(["id"])
         more = "an attempt more" if after.attempt > before.attempt else ""
-        return Seen(text, short, before.state, after.state, more or f"the answer is `{reply.answers.get('id')}`")
+        return Seen(text, short, before.state, after.state, more or f"the answer is `{reply.cancelled.get('id')}`")
 
     now, cancel = UNTIL, [CancelAsked("id", "")]
     ways = [

@@ -144,17 +144,19 @@ class Next(NamedTuple):
 
 
 class Reply(msgspec.Struct, kw_only=True):
-    """What came of an exchange. `answers` is by task id: created, existing; cancelled, asked, ended; unknown ones lack.
+    """What came of an exchange.
 
-    So is `retried`. `counted`: the node's next request has the next number (what wrote nothing is not counted). `done`
-    is False if this node was given up, and nothing of the request was done: it must stop everything it runs and start
-    anew. A number that was used before is answered so, too.
+    By task id: `submitted` says created or existing, `cancelled` says cancelled, asked or ended, `retried` what came of
+    that; unknown ones lack. `counted`: the node's next request has the next number (what wrote nothing is not counted).
+    `done` is False if this node was given up, and nothing of the request was done: it must stop everything it runs and
+    start anew. A number that was used before is answered so, too.
     """
 
     now: int
     done: bool = True
     counted: bool = False
-    answers: dict[str, str] = {}
+    submitted: dict[str, str] = {}
+    cancelled: dict[str, str] = {}
     retried: dict[str, Retried] = {}
     misses: list[Miss] = []
     claims: list[Held] = []

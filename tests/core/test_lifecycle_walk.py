@@ -58,7 +58,7 @@ class Walk:
         self.state = State.READY if run_at is None else State.SCHEDULED
         assert lifecycle.admit(Options(run_at=run_at)) == self.state
         row = Submission(ID, self.lane, self.state, Band.MEDIUM, BACK_BASE, 1, run_at or 0, run_at, None, "{}", "", "")
-        assert self.exchange(submits=[row]).answers == {ID: "created"}
+        assert self.exchange(submits=[row]).submitted == {ID: "created"}
 
         self.held = self.stale = self.verdict = self.end = None
         self.attempt = self.deaths = self.losses = self.cleanup = 0
@@ -144,7 +144,7 @@ class Walk:
         self.held = msgspec.structs.replace(self.held, suspect=self.suspect)
 
     def cancel(self):
-        answers = self.exchange(cancels=[CancelAsked(ID, "enough")]).answers
+        answers = self.exchange(cancels=[CancelAsked(ID, "enough")]).cancelled
         if self.state in ENDED:
             assert answers == {ID: "ended"}
         elif self.verdict is not None:

@@ -51,7 +51,7 @@ def test_a_verb_is_answered_step_by_step_and_returns_its_own_result(thread: Stor
         found = yield lambda store: [row.id for row in store.find(["t"])]
         reply = yield Request(cancels=[CancelAsked("t", "enough")])
         ended = yield end_of("t", 30)
-        return [found, reply.answers, ended]
+        return [found, reply.cancelled, ended]
 
     assert carry_out(thread, verb()) == [["t"], {"t": "cancelled"}, Glance("t", State.CANCELLED, None, 2)]
 

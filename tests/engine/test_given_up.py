@@ -41,7 +41,7 @@ def test_what_was_submitted_beside_it_is_stored_all_the_same(thread: StoreThread
     reply: Reply = unknown.get(timeout=SECONDS)
     assert not reply.done
     reply = submitted.get(timeout=SECONDS)
-    assert (reply.done, reply.answers) == (True, {"mine": "created"})
+    assert (reply.done, reply.submitted) == (True, {"mine": "created"})
     rows = posted(thread, lambda store: store.find(["mine", "node's"])).get(timeout=SECONDS)
     assert [row.id for row in rows] == ["mine"]
 

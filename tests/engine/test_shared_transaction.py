@@ -59,7 +59,7 @@ def test_two_who_rescue_the_same_node_at_once_do_not_fail_each_other_or_anybody(
         thread, Request(changes=changes), Request(changes=changes), Request(submits=[submission("c")])
     )
     assert [len(first.misses), len(second.misses)] == [0, 2]
-    assert submit.answers == {"c": "created"}
+    assert submit.submitted == {"c": "created"}
     assert [row.losses for row in asked(thread, lambda store: store.find(["a", "b"]))] == [1, 1]
 
 
@@ -73,7 +73,7 @@ def test_what_nobody_can_store_fails_its_own_sender_alone(thread: StoreThread) -
     )
     assert isinstance(cancel, UnicodeEncodeError)
     assert rescue.misses == []
-    assert submit.answers == {"b": "created"}
+    assert submit.submitted == {"b": "created"}
 
 
 def test_no_more_tasks_share_a_transaction_than_are_stored_quickly(
@@ -85,4 +85,14 @@ def test_no_more_tasks_share_a_transaction_than_are_stored_quickly(
     requests = [Request(submits=[submission(f"{place}.{n}") for n in range(size)]) for place, size in enumerate(sizes)]
     first, second, third, large, last = together(thread, *requests)
     assert (first is second, second is third, third is large, large is last) == (True, False, False, False)
-    assert [len(reply.answers) for reply in (first, third, large, last)] == [5, 1, 7, 1]
+    assert [len(reply.submitted) for reply in (first, third, large, last)] == [5, 1, 7, 1]
+
+
+def test_a_submit_and_a_cancel_of_one_task_are_each_answered_for_themselves(thread: StoreThread) -> None:
+    lane = asked(thread, lane_of)
+    asked(thread, Request(submits=[submission("t", lane)]))
+    again, cancel = together(
+        thread, Request(submits=[submission("t", lane)]), Request(cancels=[CancelAsked("t", "enough")])
+    )
+    assert again.submitted == {"t": "existing"}
+    assert cancel.cancelled == {"t": "cancelled"}

@@ -86,7 +86,7 @@ def test_requests_that_gather_share_one_transaction(thread: StoreThread, lane: i
         answers = [posted(thread, submit(submission(f"t{n}", lane))) for n in range(9)]
     replies = [answer.get(timeout=SECONDS) for answer in answers]
     assert all(reply is replies[0] for reply in replies), "one reply for all: it was one exchange"
-    assert replies[0].answers == {f"t{n}": "created" for n in range(9)}
+    assert replies[0].submitted == {f"t{n}": "created" for n in range(9)}
 
 
 def test_functions_see_what_was_asked_for_before_them(thread: StoreThread, lane: int) -> None:
@@ -111,7 +111,7 @@ def test_an_error_reaches_whom_it_is_for_and_nobody_else(thread: StoreThread, la
         stored = posted(thread, submit(submission("mine", lane)))
     assert isinstance(wrong.get(timeout=SECONDS), ZeroDivisionError)
     assert right.get(timeout=SECONDS) == "fine"
-    assert stored.get(timeout=SECONDS).answers == {"mine": "created"}
+    assert stored.get(timeout=SECONDS).submitted == {"mine": "created"}
 
 
 def test_a_transaction_that_fails_is_told_to_all_who_shared_it_and_to_nobody_after(
@@ -123,7 +123,7 @@ def test_a_transaction_that_fails_is_told_to_all_who_shared_it_and_to_nobody_aft
     errors = [answer.get(timeout=SECONDS) for answer in broken]
     assert len({type(error) for error in errors}) == 1
     assert isinstance(errors[0], Exception)
-    assert asked(thread, submit(submission("d", lane))).answers == {"d": "created"}
+    assert asked(thread, submit(submission("d", lane))).submitted == {"d": "created"}
 
 
 def test_two_nodes_of_one_app_have_a_transaction_each(thread: StoreThread, lane: int) -> None:
@@ -156,7 +156,7 @@ def test_closing_finishes_what_was_posted(thread: StoreThread, lane: int, tmp_pa
         closer.start()
         assert eventually(lambda: thread._closed)
     closer.join(SECONDS)
-    assert answers[2].get(timeout=SECONDS).answers["t2"] == "created"
+    assert answers[2].get(timeout=SECONDS).submitted["t2"] == "created"
     assert not {"duly-store"} & {one.name for one in threading.enumerate()}
 
 

@@ -85,7 +85,8 @@ def test_what_no_row_names_is_swept_after_an_hour(hands: Hands, clock: Clock) ->
     first, second = hands.claim(2)
     hands.change(lifecycle.hand_back(second, 1))
     assert (
-        hands.store.exchange(Request(submits=[hands.submission(task_id, payload=LARGE)])).answers[task_id] == "existing"
+        hands.store.exchange(Request(submits=[hands.submission(task_id, payload=LARGE)])).submitted[task_id]
+        == "existing"
     )
     assert len(hands.finish(second, Success(LARGE)).misses) == 1
     assert counted(hands) == (6, 4)
@@ -166,6 +167,6 @@ def test_a_change_beside_a_large_result_is_carried_out_with_it(hands: Hands) -> 
 
 def test_of_one_task_in_one_request_twice_the_second_leaves_nothing_for_good(hands: Hands) -> None:
     twice = [hands.submission("same", payload=payload) for payload in (LARGE, LARGE.upper())]
-    assert hands.store.exchange(Request(submits=twice)).answers == {"same": "created"}
+    assert hands.store.exchange(Request(submits=twice)).submitted == {"same": "created"}
     assert hands.row("same").payload == LARGE
     assert counted(hands) == (4, 2)

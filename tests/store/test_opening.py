@@ -164,7 +164,7 @@ def test_a_disk_that_is_full_loses_nothing_and_work_goes_on_when_there_is_room(s
         store.exchange(Request(submits=much))
     assert [row.id for row in store.find([kept, *(submission.id for submission in much)])] == [kept]
     store._connection.execute("pragma max_page_count = 1000000")
-    assert set(store.exchange(Request(submits=much)).answers.values()) == {"created"}
+    assert set(store.exchange(Request(submits=much)).submitted.values()) == {"created"}
 
 
 def test_a_file_that_may_not_be_written_is_read_only(folder: Path, error_without_rights: Callable[[Path], str]) -> None:

@@ -46,7 +46,7 @@ def test_a_clock_that_is_set_back_makes_nothing_due(open_store: OpenStore) -> No
     reply = hands.exchange(submits=[dated], wants=[Want([hands.lane], 10)])
     assert reply.now == HOUR
     assert hands.seen(dated.id) == (State.SCHEDULED, 0)
-    assert hands.exchange(submits=[dated]).answers == {dated.id: "existing"}
+    assert hands.exchange(submits=[dated]).submitted == {dated.id: "existing"}
 
 
 # bells

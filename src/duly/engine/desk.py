@@ -62,8 +62,10 @@ class Desk:
         submissions = self._submissions(passports, bell)
         reply = yield Request(submits=submissions)
         states = {submission.id: _ADMITTED[submission.state] for submission in submissions}
-        if "existing" in reply.answers.values():
-            known = [task_id for task_id, answer in reply.answers.items() if answer == "existing" and task_id in states]
+        if "existing" in reply.submitted.values():
+            known = [
+                task_id for task_id, answer in reply.submitted.items() if answer == "existing" and task_id in states
+            ]
             rows: list[TaskRow] = yield lambda store: store.find(known)
             states |= {row.id: shown(row.state, row.verdict) for row in rows}
         return states
@@ -191,7 +193,7 @@ class Desk:
     def cancel_now(self, task_id: str, reason: str) -> Verb[CancelAnswer]:
         """Cancel a task, and wait for nothing but the commit."""
         reply = yield Request(cancels=[CancelAsked(task_id, reason)])
-        answer: str | None = reply.answers.get(task_id)
+        answer: str | None = reply.cancelled.get(task_id)
         if answer in (None, "missing"):
             raise TaskNotFound(f"there is no task {task_id}")
         return answer  # type: ignore[return-value]

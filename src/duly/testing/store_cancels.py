@@ -51,7 +51,7 @@ def one_cancel_among_others_is_answered_as_if_alone(hands: Hands) -> None:
     waiting = hands.submit()
     hands.cancel(running, "first")
     cancels = [CancelAsked(task_id, "second") for task_id in (running, ended_id, waiting, "unknown")]
-    answers = hands.store.exchange(Request(cancels=cancels)).answers
+    answers = hands.store.exchange(Request(cancels=cancels)).cancelled
     assert answers == {running: "asked", ended_id: "ended", waiting: "cancelled"}, answers
     assert [hands.row(task_id).reason for task_id in (running, ended_id, waiting)] == ["first", None, "second"]
     told = [hands.told(task_id) for task_id in (running, ended_id, waiting)]

@@ -42,7 +42,7 @@ def children_of_a_stale_claim_are_not_stored(hands: Hands) -> None:
     assert len(reply.misses) == 2, reply.misses
     found = {row.id for row in hands.store.find([late.id, unwanted.id, wanted.id, beside.id])}
     assert found == {wanted.id, beside.id}, "children of claims that missed are stored, or others are not"
-    assert late.id not in reply.answers, "a child that was not stored is told as stored"
+    assert late.id not in reply.submitted, "a child that was not stored is told as stored"
 
 
 def one_that_is_submitted_anyway_needs_no_parent(hands: Hands) -> None:
@@ -56,7 +56,7 @@ def one_that_is_submitted_anyway_needs_no_parent(hands: Hands) -> None:
     hands.exchange(changes=[ended(stale)], children=adopted(stale, both), submits=[both])
     assert hands.row(both.id).state == State.READY, "a task that was submitted anyway is not stored"
     reply = hands.exchange(changes=[ended(other)], children=adopted(other, known))
-    assert reply.answers == {known.id: "existing"}, reply.answers
+    assert reply.submitted == {known.id: "existing"}, reply.submitted
 
 
 def two_parents_of_one_child_store_it_once(hands: Hands) -> None:

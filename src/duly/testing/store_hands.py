@@ -56,12 +56,12 @@ class Hands:
         """Store a task; return its id."""
         submission = self.submission(task_id, **more)
         reply = self.store.exchange(Request(submits=[submission]))
-        assert reply.answers == {submission.id: "created"}, f"a new task was answered by {reply.answers}"
+        assert reply.submitted == {submission.id: "created"}, f"a new task was answered by {reply.submitted}"
         return submission.id
 
     def cancel(self, task_id: str, reason: str = "no more") -> str | None:
         """Cancel a task; return the answer, None if there is none."""
-        return self.store.exchange(Request(cancels=[CancelAsked(task_id, reason)])).answers.get(task_id)
+        return self.store.exchange(Request(cancels=[CancelAsked(task_id, reason)])).cancelled.get(task_id)
 
     def retry(self, task_id: str) -> Retried | None:
         """Retry a task; return the answer, None if there is none."""

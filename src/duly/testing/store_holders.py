@@ -131,7 +131,7 @@ def an_exchange_is_done_whole_or_not_at_all(hands: Hands) -> None:
     new = hands.submission()
     reply = hands.exchange(changes=[ended(held)], submits=[new], wants=[Want([hands.lane], 5)])
     assert not reply.done, "a node that was given up goes on"
-    said = (reply.answers, reply.claims, reply.counted)
+    said = (reply.submitted, reply.claims, reply.counted)
     assert said == ({}, [], False), f"nothing was done, but this is said: {reply}"
     assert hands.store.find([new.id]) == [], "half of an exchange was done: a task was stored"
     assert (hands.seen(task_id), hands.seen(waiting)) == ((State.READY, 0), (State.READY, 0))

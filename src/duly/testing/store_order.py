@@ -21,7 +21,7 @@ def a_task_submitted_twice_is_stored_once(hands: Hands) -> None:
     again = hands.submission(task_id, payload="2")
     other = hands.submission()
     reply = hands.exchange(submits=[again, other])
-    assert reply.answers == {task_id: "existing", other.id: "created"}, reply.answers
+    assert reply.submitted == {task_id: "existing", other.id: "created"}, reply.submitted
     assert hands.row(task_id).payload == "1", "a repeated submit has changed the task"
     assert len(hands.claim()) == 2, "a repeated submit has stored the task again"
 
@@ -41,7 +41,7 @@ def a_task_keeps_its_passport(hands: Hands) -> None:
 def a_large_payload_is_kept_whole(hands: Hands) -> None:
     """Payloads of a megabyte come back as they were, through attempts and repeated submits."""
     small, large = hands.submit(payload="[]"), hands.submit(payload=LARGE)
-    assert hands.exchange(submits=[hands.submission(large, payload=LARGE)]).answers == {large: "existing"}
+    assert hands.exchange(submits=[hands.submission(large, payload=LARGE)]).submitted == {large: "existing"}
     for _ in range(2):
         claims = {held.id: held for held in hands.claim()}
         assert claims[small].payload == "[]", "the payload of a task beside a large one is another's"

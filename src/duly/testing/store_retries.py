@@ -105,7 +105,7 @@ def a_retry_and_a_cancel_together_are_both_answered(hands: Hands) -> None:
     task_id = hands.submit()
     hands.finish(hands.claim_one(), FINAL)
     reply = hands.store.exchange(Request(cancels=[CancelAsked(task_id, "")], retries=[task_id, task_id]))
-    assert reply.answers[task_id] == ("ended" if reply.retried[task_id].done else "cancelled"), reply
+    assert reply.cancelled[task_id] == ("ended" if reply.retried[task_id].done else "cancelled"), reply
     assert hands.told(task_id) in (["fail", "release"], ["fail", "release", "cancel"])
 
 

@@ -101,6 +101,6 @@ def chunks_named(request: Request, reply: Reply) -> list[int]:
     """Return the chunks that rows name, now that the request was carried out as the reply tells."""
     missed = {(miss.key, miss.claim) for miss in reply.misses}
     first = {submission.id: submission.payload for submission in reversed(request.submits)}  # of doubles it is stored
-    texts = [payload for task_id, payload in first.items() if reply.answers[task_id] == "created"]
+    texts = [payload for task_id, payload in first.items() if reply.submitted[task_id] == "created"]
     texts += [change.value for change in request.changes if change.value and (change.key, change.claim) not in missed]
     return [number for text in texts if (reference := named(text)) is not None for number in reference.chunks]

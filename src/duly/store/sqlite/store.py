@@ -322,9 +322,9 @@ class SqliteStore:
         ).fetchall():
             step = cancelled_from(state, verdict, owed=bool(owed))
             if step is None:
-                reply.answers[task_id] = "ended" if state in ENDED else "asked"
+                reply.cancelled[task_id] = "ended" if state in ENDED else "asked"
                 continue
-            reply.answers[task_id] = step.answer
+            reply.cancelled[task_id] = step.answer
             events.append([key, seq + 1, claim, attempt, text([[step.event, reply.now, {"reason": reason}]])])
             ring.add(bell)
         if events:
@@ -357,9 +357,9 @@ class SqliteStore:
         assert self._connection is not None
         self._run("submit", submits=rows, now=reply.now)
         created = self._connection.changes()
-        reply.answers.update(dict.fromkeys([submission.id for submission in submits], "created"))
+        reply.submitted.update(dict.fromkeys([submission.id for submission in submits], "created"))
         if created != len(submits):
-            reply.answers.update(self._answers(rows, created))
+            reply.submitted.update(self._answers(rows, created))
 
     def _answers(self, rows: str, created: int) -> dict[str, str]:
         """Tell what was stored now from what was known: their moments follow each other, and are the latest of all."""
@@ -373,7 +373,7 @@ class SqliteStore:
         reply = Reply(now=self._clock())
         if len(submits) == 1:
             fields = msgspec.structs.asdict(submits[0])
-            reply.answers = {submits[0].id: self._write(lambda _: self._submit_one(reply.now, fields))}
+            reply.submitted = {submits[0].id: self._write(lambda _: self._submit_one(reply.now, fields))}
         else:
             rows = text(submits)
             self._write(lambda _: self._submit(submits, rows, reply))
