@@ -378,7 +378,10 @@ class App:
 
     def run_worker(self, concurrency: int | None = None, *, queues: Sequence[str] | None = None) -> None:
         """Work in this thread until a SIGTERM or SIGINT has been followed (a second one hurries)."""
+        from duly.runner.linux import keep_freed_memory  # noqa: PLC0415 - a submitter needs none of it
+
         refuse_misplaced("app.run_worker()")
+        keep_freed_memory()
         self.make_worker(concurrency, queues).run_until_signalled()
 
     def run_inline(self, *, queues: Sequence[str] | None = None) -> None:

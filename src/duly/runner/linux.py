@@ -18,6 +18,9 @@ STOP_SIGNAL = signal.SIGRTMIN + 5
 LABEL = "DULY_NODE"
 """The one variable of duly's in a runner's environment: which node it belongs to, so that strays can be told."""
 
+KEPT = 16 * 1024 * 1024
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -38,6 +41,16 @@ def _prctl(option: int, value: int) -> None:
 
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def keep_freed_memory() -> None:
+    """Have this process keep up to `KEPT` bytes that it has freed, for the next large value.
+
+    Given back and asked for anew, each of its pages is a page fault: a quarter of what a value of 1 MB takes.
+    """
+    with suppress(AttributeError):  # other C libraries have nothing of the kind
+        for option in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
+            _libc().mallopt(option, KEPT)
 
 
 def become_subreaper() -> None:

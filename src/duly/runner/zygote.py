@@ -26,7 +26,7 @@ from duly.runner.child import Child, serve
 from duly.runner.context import HERE, asker
 from duly.runner.handler import Handler
 from duly.runner.line import Line, line_end
-from duly.runner.linux import become_subreaper, children_of, die_with_parent, fill_standard_files
+from duly.runner.linux import become_subreaper, children_of, die_with_parent, fill_standard_files, keep_freed_memory
 from duly.wire.runner import (
     Gone,
     Mark,
@@ -58,6 +58,7 @@ class Zygote:
         """Serve until the supervisor closes the control channel or ends; return whether all was ended."""
         HERE.inside = True
         _forget_inherited_signals()
+        keep_freed_memory()
         become_subreaper()
         die_with_parent()
         setup = decode_to_zygote(self._control.receive())
