@@ -8,7 +8,8 @@ from pathlib import Path
 from duly.app import App
 from duly.engine import storethread
 from duly.store.sqlite.bell import DatagramBell
-from duly.store.sqlite.store import SqliteStore, wall_clock
+from duly.store.sqlite.file import wall_clock
+from duly.store.sqlite.store import SqliteStore
 from tests.helpers import eventually
 
 HOUR = 3_600_000_000

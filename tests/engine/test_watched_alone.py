@@ -12,7 +12,8 @@ from duly.core import lifecycle
 from duly.core.action import Policy
 from duly.core.task import Suspicion
 from duly.ports import Request, Want
-from duly.store.sqlite.store import SqliteStore, wall_clock
+from duly.store.sqlite.file import wall_clock
+from duly.store.sqlite.store import SqliteStore
 
 
 def spin() -> None:

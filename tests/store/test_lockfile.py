@@ -149,7 +149,7 @@ def test_an_interrupt_anywhere_leaves_the_gate_and_the_store_usable(path: str, s
 def test_a_writer_goes_on_without_its_turn_if_somebody_sits_in_the_gate(
     store: SqliteStore, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("duly.store.sqlite.store.GATE_SECONDS", 0.05)
+    monkeypatch.setattr("duly.store.sqlite.file.GATE_SECONDS", 0.05)
     hands = Hands(store)
     child = start("store = opened(); say(store._lockfile.enter(1)); heard()")
     assert line(child) == "True"

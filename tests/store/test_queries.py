@@ -13,7 +13,7 @@ from duly.errors import StoreError
 from duly.store import migrations, queries
 from duly.store.migrations import Migration
 from duly.store.sqlite.connection import migrate
-from duly.store.sqlite.store import PACKAGE, STRUCTS
+from duly.store.sqlite.file import PACKAGE, STRUCTS
 
 
 class Pair(msgspec.Struct, array_like=True):

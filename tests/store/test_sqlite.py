@@ -14,7 +14,8 @@ from duly.errors import StoreUnavailable
 from duly.ports import CancelAsked, Request, Want
 from duly.store.sqlite import apart
 from duly.store.sqlite.bell import DatagramBell, Ringer
-from duly.store.sqlite.store import SqliteStore, wall_clock
+from duly.store.sqlite.file import wall_clock
+from duly.store.sqlite.store import SqliteStore
 from duly.testing.store_hands import HOUR, LARGE, Hands, ended
 
 OpenStore = Callable[..., SqliteStore]
