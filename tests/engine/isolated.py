@@ -157,3 +157,24 @@ def broken_pool() -> Iterator[None]:
 
 def life() -> list[Any]:
     return [os.getpid(), list(around_life)]
+
+
+async def block_after(task: duly.Task, seconds: float) -> None:
+    """Keep the loop from all others, a moment after it began."""
+    task.update("begun")
+    await asyncio.sleep(0.1)
+    time.sleep(seconds)  # noqa: ASYNC251, TID251 - it blocks the loop
+
+
+async def start_what_blocks(task: duly.Task) -> None:
+    """Wait, beside something of its own that keeps the loop from all others and is awaited by nobody."""
+
+    async def block() -> None:
+        task.update("begun")
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            pass
+
+    beside = asyncio.create_task(block())
+    await asyncio.sleep(60)
+    await beside

@@ -157,6 +157,30 @@ def test_one_that_keeps_the_loop_from_all_others_is_stopped_where_it_is(app: dul
         assert kinds(app, neighbour)[-1] == "success"
 
 
+def test_one_that_is_cancelled_before_its_first_step_keeps_nobody_waiting(app: duly.App) -> None:
+    block = app.action("t:block", isolation="shared")(isolated.block_after)
+    doze = app.action("t:doze", isolation="shared", grace=SECONDS)(isolated.doze)
+    with app.worker(1):
+        blocking = block.submit(1.0)
+        begun(blocking)
+        time.sleep(0.3)  # noqa: TID251 - from now on the loop reads nothing
+        late = doze.submit(60)
+        eventually(lambda: late.refresh().state == "running")
+        assert late.cancel() == "asked"
+        assert late.wait(SECONDS / 3).state == "cancelled"
+        assert blocking.wait(SECONDS).statistics.attempts == 1
+        assert kinds(app, blocking)[-1] == "success"
+
+
+def test_it_is_stopped_also_where_something_it_started_keeps_the_loop(app: duly.App) -> None:
+    start = app.action("t:start", isolation="shared", grace=SECONDS)(isolated.start_what_blocks)
+    with app.worker(1):
+        started = start.submit()
+        begun(started)
+        assert started.cancel() == "asked"
+        assert started.wait(SECONDS / 3).state == "cancelled"
+
+
 def test_before_a_kill_the_others_get_its_grace_to_end(app: duly.App) -> None:
     cling = app.action("t:cling", isolation="shared", timeout=0.2, grace=1.0, max_attempts=1)(isolated.cling)
     tell = app.action("t:tell", isolation="shared")(isolated.doze_and_tell)

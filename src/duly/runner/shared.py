@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from socket import MSG_DONTWAIT
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 from duly.core.passport import Passport
 from duly.errors import PayloadInvalid, TaskStopped
@@ -27,14 +27,6 @@ from duly.wire.runner import Done, Mark, Said, Work, decode_to_runner, encode
 
 READ_MOST = 64
 """Messages that are read before the coroutines have their turn."""
-
-
-class Attempt(NamedTuple):
-    """One attempt that runs here."""
-
-    work: Work
-    task: Task
-    coroutine: asyncio.Task[None]
 
 
 class Shared:
@@ -54,9 +46,11 @@ class Shared:
         self._mark = mark
         self._wear = wear
         self._most_bytes = most_bytes
-        self._attempts: dict[tuple[int, int], Attempt] = {}
+        self._attempts: dict[tuple[int, int], asyncio.Task[None]] = {}
+        self._unbegun: set[tuple[int, int]] = set()
         self._asked: dict[tuple[int, int], str] = {}
         self._told: set[tuple[int, int]] = set()
+        self._broken_into: set[tuple[int, int]] = set()
         if writer is not None:
             writer.attribute(_owner)
 
@@ -73,7 +67,7 @@ class Shared:
         self._begin(first)
         self._loop.add_reader(self._channel.fileno(), self._read)
         await self._over.wait()
-        await asyncio.gather(*(attempt.coroutine for attempt in self._attempts.values()))
+        await asyncio.gather(*self._attempts.values())
 
     def _read(self) -> None:
         for _ in range(READ_MOST):
@@ -106,20 +100,26 @@ class Shared:
             return
         context = copy_context()
         context.run(CURRENT.set, task)
-        coroutine = self._loop.create_task(self._attempt(work, task, since, handler, args, kwargs), context=context)
-        self._attempts[work.key, work.claim] = Attempt(work, task, coroutine)
+        self._unbegun.add((work.key, work.claim))
+        self._attempts[work.key, work.claim] = self._loop.create_task(
+            self._attempt(work, task, since, handler, args, kwargs), context=context
+        )
 
     async def _attempt(
         self, work: Work, task: Task, since: int, handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
+        fence = work.key, work.claim
+        self._unbegun.discard(fence)
         try:
+            task.check()
             answer = judged(await handler.call(args, kwargs), self._most_bytes, performing=False)
         except BaseException as error:  # noqa: BLE001 - the user's code may raise anything, and has neighbours
             answer = failed(error, asked=task.stop_reason is not None)
         task._end()  # noqa: SLF001 - the other friend of Task
-        del self._attempts[work.key, work.claim]
-        self._asked.pop((work.key, work.claim), None)
-        self._told.discard((work.key, work.claim))
+        del self._attempts[fence]
+        self._asked.pop(fence, None)
+        self._told.discard(fence)
+        self._broken_into.discard(fence)
         self._send(work, since, answer, task._children() if answer.kind == "success" else None)  # noqa: SLF001
 
     def _send(self, work: Work, since: int, answer: Answer, children: list[Passport] | None = None) -> None:
@@ -132,25 +132,31 @@ class Shared:
 
     # stopping
     def _ask(self, key: int, claim: int, reason: str) -> None:
-        attempt = self._attempts.get((key, claim))
-        if attempt is None or (key, claim) in self._told:
+        coroutine = self._attempts.get((key, claim))
+        if coroutine is None or (key, claim) in self._told:
             return
         self._asked[key, claim] = reason
         self._told.add((key, claim))
-        attempt.coroutine.cancel()
+        if (key, claim) not in self._unbegun:  # which would end without an answer, and finds out by itself
+            coroutine.cancel()
 
     def _reason(self, key: int, claim: int) -> str:
         return self._asked.get((key, claim), "") or self._mark.asked(key, claim)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        """Stop the step that the loop is taking, if it is the one that is meant."""
+        """Stop the step that the loop is taking, if it is the one that is meant.
+
+        It may be a step of what the handler has started: its own coroutine is told by the message all the same.
+        """
         running = self._mark.running()
-        if running is None or running[:2] in self._told:
+        fence = running[:2] if running is not None else (0, 0)
+        reason = self._mark.asked(*fence)
+        if not reason or fence in self._told or fence in self._broken_into:
             return
-        reason = self._mark.asked(*running[:2])
-        if reason:
-            self._told.add(running[:2])
-            raise TaskStopped(reason)
+        self._broken_into.add(fence)
+        if asyncio.current_task(self._loop) is self._attempts.get(fence):
+            self._told.add(fence)
+        raise TaskStopped(reason)
 
     # the loop
     def _make_task(
