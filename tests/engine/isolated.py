@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -178,3 +179,16 @@ async def start_what_blocks(task: duly.Task) -> None:
     beside = asyncio.create_task(block())
     await asyncio.sleep(60)
     await beside
+
+
+async def die_in_a_thread(task: duly.Task) -> None:
+    """Take the process along where no step tells whose fault it is."""
+    task.update("begun")
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGSEGV)).start()
+    await asyncio.sleep(60)
+
+
+async def die_later(task: duly.Task, seconds: float) -> None:
+    task.update("begun")
+    await asyncio.sleep(seconds)
+    os.kill(os.getpid(), signal.SIGSEGV)

@@ -224,6 +224,42 @@ def test_a_crash_charges_whose_step_it_was_and_the_others_run_again(app: duly.Ap
     assert {kinds(app, neighbour).count("interrupt") for neighbour in neighbours} == {1}
 
 
+def test_a_crash_that_has_no_name_ends_too_and_its_neighbours_do_their_work(app: duly.App) -> None:
+    die = app.action("t:die", isolation="shared", max_attempts=9, retry=QUICK)(isolated.die_in_a_thread)
+    tell = app.action("t:tell", isolation="shared", retry=QUICK)(isolated.doze_and_tell)
+    with app.worker(1):
+        neighbour = tell.submit(0.5)
+        begun(neighbour)
+        assert die.submit().wait(SECONDS).cause == "quarantined"
+        assert neighbour.wait(SECONDS).statistics.attempts == 1
+    assert app.look(neighbour.id)[0].deaths == 0
+
+
+def test_a_crash_is_charged_also_while_another_is_being_stopped(app: duly.App) -> None:
+    cling = app.action("t:cling", isolation="shared", timeout=0.2, grace=SECONDS, max_attempts=1)(isolated.cling)
+    die = app.action("t:die", isolation="shared", max_attempts=1)(isolated.die_later)
+    with app.worker(1):
+        dying = die.submit(0.6)
+        begun(dying)
+        stuck = cling.submit()
+        with pytest.raises(duly.TaskDied, match="SIGSEGV"):
+            dying.result(timeout=SECONDS)
+        assert stuck.wait(SECONDS).cause == "timeout"
+    assert "interrupt" not in kinds(app, dying)
+
+
+def test_one_that_keeps_the_loop_through_anothers_grace_is_charged_in_its_place(app: duly.App) -> None:
+    block = app.action("t:block", isolation="shared", grace=SECONDS, max_attempts=1)(isolated.block_after)
+    tell = app.action("t:tell", isolation="shared", timeout=1.0, grace=0.4, max_attempts=1)(isolated.doze_and_tell)
+    with app.worker(1):
+        blocking = block.submit(SECONDS)
+        begun(blocking)
+        neighbour = tell.submit(0.5)
+        assert blocking.wait(SECONDS).cause == "died"
+        assert neighbour.wait(SECONDS).ok
+    assert kinds(app, neighbour).count("interrupt") == 1
+
+
 def test_one_that_exits_does_not_take_the_others_along(app: duly.App) -> None:
     leave = app.action("t:leave", isolation="shared", max_attempts=1)(isolated.exit_politely)
     tell = app.action("t:tell", isolation="shared")(isolated.doze_and_tell)

@@ -76,6 +76,11 @@ class Stopping:
         """The limit that its memory is to be measured against, if it has begun and has one."""
         return self._memory if self._began_at is not None else None
 
+    @property
+    def since(self) -> float:
+        """Since when it is to stop; for ever not, if it is not."""
+        return _NEVER if self._ladder is None else self._ladder.since
+
     def began(self, at: float) -> None:
         """The user's code began at this moment: its time counts from here."""
         self._began_at = at

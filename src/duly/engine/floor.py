@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import select
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -378,15 +379,18 @@ class Floor:
         member = self.crew.ended(event.runner)
         self._ticker.clear(member) if member is not None else None
         if member is not None:
-            killed = any(map(_is_asked, member.handed.values()))
+            charged = _charged(member, running, killed=event.signal == signal.SIGKILL)
             for attempt in list(member.handed.values()):
                 if not member.began(attempt, running):
                     self._return(attempt)
                     continue
                 self._watch.notice(attempt, member.since(attempt, running))
-                charged = _is_asked(attempt) if killed and member.shared else member.runs(attempt, running)
-                ended = outcome_of_end(attempt, event.signal, event.exit_code)
-                self.cycle.finish(attempt, ended if charged else Interrupted("the runner that it shared ended"))
+                if charged is None:
+                    self.cycle.lose(attempt)
+                elif attempt.held.key in charged:
+                    self.cycle.finish(attempt, outcome_of_end(attempt, event.signal, event.exit_code))
+                else:
+                    self.cycle.finish(attempt, Interrupted("the runner that it shared ended"))
                 self.suspects.ended(attempt)
         self.fill(time.monotonic())
 
@@ -484,6 +488,18 @@ class Floor:
 
 def _never(_runner: int) -> bool:
     return False
+
+
+def _charged(member: Member, running: tuple[int, int, int] | None, *, killed: bool) -> set[int] | None:
+    """The keys of those whom a runner's end is due to; None if that cannot be known, as with a lost node."""
+    named = {key for key, attempt in member.handed.items() if member.runs(attempt, running)}
+    asked = {key: attempt.stop().since for key, attempt in member.handed.items() if _is_asked(attempt)}
+    if not (member.shared and asked):
+        return named if named or not member.shared else None
+    if not killed:
+        return named | asked.keys() if named else None
+    kept_the_loop = running is not None and running[2] / 1e9 < min(asked.values())  # nobody heard that he was asked
+    return named if kept_the_loop and named else set(asked)
 
 
 def _is_asked(attempt: Attempt) -> bool:
