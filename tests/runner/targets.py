@@ -255,6 +255,10 @@ def crash(options):
     ctypes.string_at(0)
 
 
+def doom_forks(_options):
+    os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
 def kill_itself(number):
     os.kill(os.getpid(), number)
     linger("a signal")

@@ -174,6 +174,19 @@ def test_a_fork_that_comes_back_neither_answers_nor_takes_work(place):
     assert answers[0].value == '"the parent\'s"'
 
 
+def test_a_fork_that_ends_before_it_began_is_answered_for(place):
+    doom = Target(module=targets.__name__, file=targets.__file__, attribute="doom_forks")
+    fresh = Target(module=targets.__name__, file=targets.__file__, attribute="echo", isolation="fresh")
+    place.pool.start(Setup(targets=[doom, fresh], preload=True))
+    runner = place.spawn()
+    runner.hand(work(1))
+    place.done(1)
+
+    runner.hand(work(2, 1))
+
+    assert [(done.kind, done.status) for done in place.done(2)[1:]] == [("died", -9)]
+
+
 def test_a_runner_that_sends_what_is_no_message_is_killed(place):
     place.start("write_everywhere")
     runner = place.spawn()

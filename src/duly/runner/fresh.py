@@ -57,8 +57,9 @@ class Fresh:
         _, status = os.waitpid(pid, 0)
         self._mark.be(0)
         self._kill_leftovers()
-        if self._mark.running() is not None:
-            self._tell_end(work, os.waitstatus_to_exitcode(status))
+        code = os.waitstatus_to_exitcode(status)
+        if code or self._mark.running() is not None:  # to have answered and be told of again does no harm
+            self._tell_end(work, code)
 
     def _be_fork(self, work: Work, parent: int) -> NoReturn:
         """The fork's side; never returns."""
