@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 import duly
 from duly.app import App
+from duly.engine.inside import Inside
+from duly.wire.runner import Ask, encode
 from tests.engine import family
 from tests.engine.making import SECONDS
 from tests.helpers import eventually
@@ -212,3 +215,20 @@ def test_a_result_that_is_too_large_is_invalid(app: App) -> None:
     with app.worker(1):
         assert action.submit(2 * MIB).wait(SECONDS).cause == "invalid"
         assert action.submit(MIB - 2).wait(SECONDS).ok
+
+
+def test_what_comes_too_late_for_a_lost_runner_is_no_answer_to_the_next_of_its_number() -> None:
+    late: list[Any] = []
+    thread = SimpleNamespace(post=lambda _job, done: late.append(done), address="")
+    inside = Inside(cast(Any, thread), lambda do: do(), [], MIB)
+    lost, next_one = (SimpleNamespace(number=1, heard=[]) for _ in range(2))
+    for runner in (lost, next_one):
+        runner.answer = runner.heard.append
+
+    inside.hear(cast(Any, lost), Ask(1, 1, 1, "last_update", encode(("a",))))
+    inside.gone(lost.number)
+    inside.hear(cast(Any, next_one), Ask(2, 1, 1, "last_update", encode(("b",))))
+    late[0]("of a", None)
+    assert (lost.heard, next_one.heard) == ([], [])
+    late[1]("of b", None)
+    assert [answered.number for answered in next_one.heard] == [1]

@@ -194,11 +194,11 @@ class Inside:
             self._refuse(runner, ask.number, StoreBusy("this process asks for too much at once; wait for answers"))
             return
         caller.add(ask.number, pending)
-        done = partial(self._done, runner.number, ask.number)
+        done = partial(self._done, caller, ask.number)
         try:
             give_up = self._begin(ask.verb, arguments, done)
         except DulyError as error:  # the store is closed, or what is given cannot be used
-            self._answer(runner.number, ask.number, None, error)
+            self._answer(caller, ask.number, None, error)
         else:
             if give_up is not None:
                 caller.take(ask.number)
@@ -256,12 +256,11 @@ class Inside:
         return outcome
 
     # answering
-    def _done(self, runner: int, number: int, result: Any, error: BaseException | None) -> None:
-        self._tell(lambda: self._answer(runner, number, result, error))
+    def _done(self, caller: _Caller, number: int, result: Any, error: BaseException | None) -> None:
+        self._tell(lambda: self._answer(caller, number, result, error))
 
-    def _answer(self, runner: int, number: int, result: Any, error: BaseException | None) -> None:
-        caller = self._callers.get(runner)
-        if caller is None or caller.take(number) is None:
+    def _answer(self, caller: _Caller, number: int, result: Any, error: BaseException | None) -> None:
+        if caller.take(number) is None:  # over, or gone: another runner may have its number by now
             return
         try:
             body = b"" if error is not None else encode(result)
