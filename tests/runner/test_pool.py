@@ -1,11 +1,14 @@
 import os
+import resource
 import select
 import signal
 import time
+from contextlib import ExitStack
 
 import pytest
 
 from duly import ports
+from duly.errors import RunnerUnavailable
 from duly.runner.pool import Pool
 from duly.wire.runner import Done, Setup, Target, Work
 from tests.helpers import alive, eventually
@@ -276,3 +279,24 @@ def test_nothing_of_the_supervisors_is_open_in_a_runner(place, tmp_path):
 
     assert "secret" not in files
     secret.close()
+
+
+def test_where_descriptors_are_short_none_is_lost_at_each_try(place):
+    place.start("echo")
+    runner = place.spawn()
+    most = max(int(fd) for fd in os.listdir("/proc/self/fd")) + 1
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as fillers:
+        while (filler := os.dup(0)) < most:
+            fillers.callback(os.close, filler)
+        os.close(filler)
+        before = os.listdir("/proc/self/fd")
+        fillers.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        assert not runner.hand(work(1, options='"' + "x" * 100_000 + '"'))
+        for room in range(8):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most + room, hard))
+            with pytest.raises(RunnerUnavailable):
+                place.pool.spawn()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert os.listdir("/proc/self/fd") == before

@@ -4,6 +4,8 @@ A pool is one descriptor to wait on and `events()` to read. It decides nothing: 
 when to stop somebody is said by the engine, or by `perform`.
 """
 
+# long module: one runner, and the pool of them; each verb is short
+
 from __future__ import annotations
 
 import mmap
@@ -15,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from duly import ports
 from duly.core.stopping import Rung
@@ -54,33 +56,42 @@ class Runner:
         self.pid = 0
         self.pidfd: int | None = None
         self._most = most
-        ours, theirs = pair()
-        ours.setblocking(False)
-        theirs.setblocking(True)
-        self.channel = Channel(ours, most)
-        self._theirs: socket.socket | None = theirs
-        self._page_fd = shared_page(Mark.SIZE)
-        self._page = mmap.mmap(self._page_fd, Mark.SIZE)
-        self.mark = Mark(memoryview(self._page))
         self._family: Family | None = None
         self.output: output.Reader | None = None
         self.answers: Answers | None = None
-        self._spawn_fds = [theirs.fileno(), self._page_fd]
         self._passed: list[int] = []
-        if capture:
-            self._capture()
-            self.answers = Answers(epoll)
-            self._spawn_fds.append(self.answers.theirs.fileno())
+        with ExitStack() as undo:  # where descriptors are short, none may be lost at each try
+            ours, theirs = pair()
+            ours.setblocking(False)
+            theirs.setblocking(True)
+            undo.callback(ours.close)
+            undo.callback(theirs.close)
+            self.channel = Channel(ours, most)
+            self._theirs: socket.socket | None = theirs
+            self._page_fd = shared_page(Mark.SIZE)
+            undo.callback(os.close, self._page_fd)
+            self._page = undo.enter_context(mmap.mmap(self._page_fd, Mark.SIZE))
+            self.mark = Mark(memoryview(self._page))
+            undo.callback(self.mark.close)
+            self._spawn_fds = [theirs.fileno(), self._page_fd]
+            if capture:
+                self._capture(undo)
+                self.answers = Answers(epoll)
+                self._spawn_fds.append(self.answers.theirs.fileno())
+            undo.pop_all()
 
     def __repr__(self) -> str:
         return f"<Runner {self.number} pid {self.pid}>"
 
-    def _capture(self) -> None:
+    def _capture(self, undo: ExitStack) -> None:
         secret = output.new_secret()
         secret_read, secret_write = os.pipe2(os.O_CLOEXEC)
+        undo.callback(os.close, secret_read)
         os.write(secret_write, secret)
         os.close(secret_write)
         read, write = os.pipe2(os.O_CLOEXEC)
+        undo.callback(os.close, read)
+        undo.callback(os.close, write)
         os.set_blocking(read, False)
         self.output = output.Reader(read, secret, self._task)
         self._passed = [write, secret_read]
@@ -105,13 +116,13 @@ class Runner:
 
     # work
     def hand(self, work: Work) -> bool:
-        """Hand over one attempt; False if the channel takes no more just now."""
+        """Hand over one attempt; False if that is not possible just now."""
         try:
             self.channel.send(encode(work))
-        except BlockingIOError:
-            return False
         except (BrokenPipeError, ConnectionResetError):
             pass  # it is ending: its end will say what became of this
+        except OSError:  # there is no room, or no descriptor for what is large
+            return False
         return True
 
     def receive(self) -> list[FromRunner]:
