@@ -73,6 +73,16 @@ def test_its_death_is_named_and_the_next_attempt_runs(
         alone.submit("next").result(timeout=SECONDS)
 
 
+def test_a_runner_that_begins_nothing_keeps_nobody_waiting(app: duly.App) -> None:
+    parent = app.action("t:parent", isolation="fresh")(os.getppid)
+    with app.worker(1):
+        stopped = parent.submit().result(timeout=SECONDS)
+        os.kill(stopped, signal.SIGSTOP)
+        again = parent.submit()
+        assert again.result(timeout=SECONDS) != stopped
+    assert "interrupt" not in kinds(app, again)
+
+
 def test_its_limits_hold(app: duly.App) -> None:
     deaf = app.action("t:deaf", isolation="fresh", timeout=0.2, grace=0.2, max_attempts=1)(isolated.deaf)
     eat = app.action("t:eat", isolation="fresh", memory="100MiB", grace=0.2, max_attempts=1)(isolated.eat)

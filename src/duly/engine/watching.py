@@ -28,6 +28,9 @@ SHARED_LOOK_SECONDS = 0.05
 
 SETUP_SECONDS = 60.0
 
+LATE_SECONDS = 5.0
+"""How long a runner may have work in hand and run nothing: then something has stopped it, or holds it."""
+
 
 class Watch:
     """Looks at the runners of a crew when the ticker says so, and has their attempts stopped.
@@ -66,6 +69,8 @@ class Watch:
                 self._ticker.set(member, now + LOOK_SECONDS)
                 if member.lies(running, now):
                     member.runner.climb("kill", 0, 0, "")
+                elif running is None and now - min(map(_handed_at, member.handed.values())) > LATE_SECONDS:
+                    self._give_up(member)
             return
         since = running[2] / 1e9
         if now - since < LOOK_SECONDS and attempt.stopping is None:
@@ -107,6 +112,13 @@ class Watch:
                 member.runner.stop_one(held.key, held.claim, attempt.stop().reason or "")
             member.runner.climb(rung, held.key, held.claim, attempt.stop().reason or "")
         self._ticker.set(member, again)
+
+    def _give_up(self, member: Member) -> None:
+        """It begins nothing; without a beginning no time limit would ever end that."""
+        log.warning("%s does not begin what it was handed and is killed", member.runner)
+        member.retiring = True
+        self.take_back(member)
+        member.runner.climb("kill", 0, 0, "")
 
     def _end_late(self, member: Member) -> None:
         """What runs around its life has had its time, to begin or to end."""
@@ -160,3 +172,7 @@ class Watch:
         """Take back what a runner has not begun to read."""
         for attempt in self._crew.take_back(member):
             self._give_back(attempt)
+
+
+def _handed_at(attempt: Attempt) -> float:
+    return attempt.handed_at
