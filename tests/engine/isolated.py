@@ -192,3 +192,17 @@ async def die_later(task: duly.Task, seconds: float) -> None:
     task.update("begun")
     await asyncio.sleep(seconds)
     os.kill(os.getpid(), signal.SIGSEGV)
+
+
+async def keep_telling(task: duly.Task) -> None:
+    while True:
+        task.update(time.monotonic())
+        await asyncio.sleep(0.1)
+
+
+async def take_turns(task: duly.Task, seconds: float) -> None:
+    """Be busy nearly all the time, and let others be."""
+    task.update("begun")
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:  # noqa: ASYNC110 - it is busy
+        await asyncio.sleep(0)

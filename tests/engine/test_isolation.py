@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 import duly
@@ -266,6 +267,21 @@ def test_one_that_keeps_the_loop_through_anothers_grace_is_charged_in_its_place(
         begun(blocking)
         neighbour = tell.submit(0.5)
         assert blocking.wait(SECONDS).cause == "died"
+        assert neighbour.wait(SECONDS).ok
+    assert kinds(app, neighbour).count("interrupt") == 1
+
+
+def test_a_kill_for_what_is_anothers_by_now_charges_nobody(app: duly.App, tmp_path: Path) -> None:
+    tell = app.action("t:tell", isolation="shared")(isolated.keep_telling)
+    busy = app.action("t:busy", isolation="shared", max_attempts=1)(isolated.take_turns)
+    with app.worker(1):
+        neighbour, lost = busy.submit(2.0), tell.submit()
+        begun(neighbour)
+        begun(lost)
+        connection = apsw.Connection(f"{tmp_path}/tasks.db")
+        connection.set_busy_timeout(SECONDS * 1000)
+        connection.execute("update task set claim = claim + 1 where id = ?", (lost.id,))
+        connection.close()
         assert neighbour.wait(SECONDS).ok
     assert kinds(app, neighbour).count("interrupt") == 1
 

@@ -40,7 +40,8 @@ class Member:
     """One runner, and what it has been handed and not answered: by key, in order.
 
     `kind` is None while it is blank. `overrun`: what it runs is not short, others would wait for it. `held_back`: what
-    it runs is being stopped, others could be hit instead.
+    it runs is being stopped, others could be hit instead. `in_vain`: it is killed for a task that is
+    another's by now, which is nobody's fault here.
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -51,6 +52,7 @@ class Member:
         self.retiring = False
         self.overrun = False
         self.held_back = False
+        self.in_vain = False
         self._seconds = 0.0
         self._unknown = 0
         self._answered: tuple[int, int, int] | None = None

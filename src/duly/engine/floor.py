@@ -270,6 +270,7 @@ class Floor:
         self.suspects.ended(attempt)
         for member in self.crew:
             if member.remove(attempt.held.key, attempt.held.claim) is not None:
+                member.in_vain = True
                 member.runner.climb("kill", attempt.held.key, attempt.held.claim, "")
 
     def close_down(self) -> int:
@@ -492,6 +493,8 @@ def _never(_runner: int) -> bool:
 
 def _charged(member: Member, running: tuple[int, int, int] | None, *, killed: bool) -> set[int] | None:
     """The keys of those whom a runner's end is due to; None if that cannot be known, as with a lost node."""
+    if member.in_vain:
+        return set()
     named = {key for key, attempt in member.handed.items() if member.runs(attempt, running)}
     asked = {key: attempt.stop().since for key, attempt in member.handed.items() if _is_asked(attempt)}
     if not (member.shared and asked):
