@@ -188,7 +188,11 @@ class Inside:
             return
         if ask.verb not in KINDS or ask.number in caller.pending:
             raise ValueError(f"no question: {ask.verb} {ask.number}")
-        arguments = KINDS[ask.verb].takes(ask.body)
+        try:
+            arguments = KINDS[ask.verb].takes(ask.body)
+        except msgspec.ValidationError as error:  # a user may give anything for an id or a reason
+            self._refuse(runner, ask.number, OptionInvalid(f"{ask.verb} cannot be asked for with this: {error}"))
+            return
         pending = _Pending(ask.key, ask.claim, len(ask.body) + _OVERHEAD)
         if caller.cost + pending.cost > 4 * self._most + MOST_ASKED:
             self._refuse(runner, ask.number, StoreBusy("this process asks for too much at once; wait for answers"))
