@@ -156,6 +156,12 @@ def broken_pool() -> Iterator[None]:
     raise ConnectionError("no database there")
 
 
+def deadly_pool() -> Iterator[None]:
+    if not os.path.exists(os.environ["ISOLATED_LOG"]):
+        os._exit(9)
+    yield
+
+
 def life() -> list[Any]:
     return [os.getpid(), list(around_life)]
 

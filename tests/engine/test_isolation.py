@@ -382,6 +382,20 @@ def test_what_is_around_a_runners_life_begins_before_its_tasks_and_ends_after_th
     assert os.getpid() not in ended
 
 
+def test_a_process_that_ends_in_it_is_said_and_not_started_anew_at_once(
+    app: duly.App, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.runner_setup(isolated.deadly_pool)
+    life = app.action("t:life")(isolated.life)
+    with app.worker(1):
+        handle = life.submit()
+        eventually(lambda: "trying again in 0.4 s" in caplog.text)
+        assert "runner_setup: its process ended in it, with status 9" in caplog.text
+        assert app.look(handle.id)[0].attempt == 0
+        (tmp_path / "log").touch()
+        handle.result(timeout=SECONDS)
+
+
 def test_while_it_fails_tasks_wait_and_it_is_said_why(
     app: duly.App, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

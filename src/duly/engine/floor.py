@@ -380,6 +380,9 @@ class Floor:
         member = self.crew.ended(event.runner)
         self._ticker.clear(member) if member is not None else None
         if member is not None:
+            if not (member.ready or member.retiring):
+                how = f"signal {event.signal}" if event.signal else f"status {event.exit_code}"
+                self.crew.refused(f"runner_setup: its process ended in it, with {how}", time.monotonic())
             charged = _charged(member, running, killed=event.signal == signal.SIGKILL)
             for attempt in list(member.handed.values()):
                 if not member.began(attempt, running):
