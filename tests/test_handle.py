@@ -353,3 +353,18 @@ def test_what_is_to_come_says_so_and_what_never_was_does_not(app: duly.App, name
 def test_a_handle_shows_what_it_is(app: duly.App) -> None:
     handle = app.submit("calc:double", 1)
     assert repr(handle) == f"<duly.Handle calc:double {handle.id} ready>"
+
+
+@both
+def test_waits_are_bounded_in_the_units_people_write(app: duly.App, way: Way) -> None:
+    handle = app.submit("other:thing")
+    with pytest.raises(WaitTimeout):
+        way["wait"](handle, "10ms")
+    for wrong in ("soon", -1, float("nan"), [1]):
+        with pytest.raises(OptionInvalid, match="bad timeout"):
+            way["wait"](handle, wrong)
+
+
+def test_only_what_can_be_called_reacts(app: duly.App) -> None:
+    with pytest.raises(OptionInvalid, match="bad reaction 3"):
+        app.submit("other:thing").on("update", 3)  # type: ignore[arg-type]

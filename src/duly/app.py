@@ -341,16 +341,20 @@ class App:
         ask(self._store(), self._desk.cancel_all(ids, reason))
 
     def cancel(
-        self, task_id: str | None = None, reason: str = "cancelled", wait: float | None = None, **many: Any
+        self, task_id: str | None = None, reason: str = "cancelled", wait: units.Seconds | None = None, **many: Any
     ) -> CancelAnswer:
         """Cancel a task; see `Handle.cancel`."""
-        return ask(self._store(), self._desk.cancel(_one(task_id, many, "cancelling"), reason, wait))
+        return ask(
+            self._store(), self._desk.cancel(_one(task_id, many, "cancelling"), reason, units.patience(wait, "wait"))
+        )
 
     async def acancel(
-        self, task_id: str | None = None, reason: str = "cancelled", wait: float | None = None, **many: Any
+        self, task_id: str | None = None, reason: str = "cancelled", wait: units.Seconds | None = None, **many: Any
     ) -> CancelAnswer:
         """Like `cancel`, from async code."""
-        return await aask(self._store(), self._desk.cancel(_one(task_id, many, "cancelling"), reason, wait))
+        return await aask(
+            self._store(), self._desk.cancel(_one(task_id, many, "cancelling"), reason, units.patience(wait, "wait"))
+        )
 
     # retrying
     def retry(self, task_id: str | None = None, **many: Any) -> Handle[Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar, c
 
 import msgspec
 
+from duly.core import units
 from duly.core.endings import exception_of
 from duly.core.task import ENDED, Ending, State, shown
 from duly.engine.asking import Carrier, Tell, Verb, aask, ask
@@ -89,25 +90,27 @@ class Handle(Generic[R]):
         self.state = shown(row.state, row.verdict)
 
     # waiting
-    def wait(self, timeout: float | None = None, *, allow_wait: bool = False) -> TaskResult:
+    def wait(self, timeout: units.Seconds | None = None, *, allow_wait: bool = False) -> TaskResult:
         """Wait until the task has ended, and return what became of it; never raises for the task's sake.
 
         Raises `WaitTimeout` after `timeout` seconds, `TaskNotFound`, and `WouldDeadlock`; see `result`.
         """
         _refuse_to_wait(allow_wait)
-        return ask(self._thread, self._waiting(timeout))[1]
+        return ask(self._thread, self._waiting(units.patience(timeout)))[1]
 
     async def await_(
         self,
-        timeout: float | None = None,  # noqa: ASYNC109 - as `wait` has it
+        timeout: units.Seconds | None = None,  # noqa: ASYNC109 - as `wait` has it
         *,
         allow_wait: bool = False,
     ) -> TaskResult:
         """Like `wait`, from async code."""
         _refuse_to_wait(allow_wait)
-        return (await aask(self._thread, self._waiting(timeout)))[1]
+        return (await aask(self._thread, self._waiting(units.patience(timeout))))[1]
 
-    def result(self, *, timeout: float | None = None, default: Any = _NO_DEFAULT, allow_wait: bool = False) -> R:
+    def result(
+        self, *, timeout: units.Seconds | None = None, default: Any = _NO_DEFAULT, allow_wait: bool = False
+    ) -> R:
         """Wait until the task has ended, and return its value.
 
         Raises `TaskFailed`, `TaskTimedOut`, `TaskDied`, `OutOfMemory`, `TaskCancelled`, `TaskExpired` for a task that
@@ -118,18 +121,18 @@ class Handle(Generic[R]):
         all runners wait nothing is done. A worker has some more for handlers that wait, but not without end.
         """
         _refuse_to_wait(allow_wait)
-        return ask(self._thread, self._resulting(timeout, default))
+        return ask(self._thread, self._resulting(units.patience(timeout), default))
 
     async def aresult(
         self,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - as `result` has it
+        timeout: units.Seconds | None = None,  # noqa: ASYNC109 - as `result` has it
         default: Any = _NO_DEFAULT,
         allow_wait: bool = False,
     ) -> R:
         """Like `result`, from async code."""
         _refuse_to_wait(allow_wait)
-        return await aask(self._thread, self._resulting(timeout, default))
+        return await aask(self._thread, self._resulting(units.patience(timeout), default))
 
     def _waiting(self, timeout: float | None) -> Verb[tuple[TaskRow, TaskResult]]:
         if self._reactions:
@@ -154,17 +157,17 @@ class Handle(Generic[R]):
         return cast(R, result.value)
 
     # cancelling
-    def cancel(self, reason: str = "cancelled", *, wait: float | None = None) -> CancelAnswer:
+    def cancel(self, reason: str = "cancelled", *, wait: units.Seconds | None = None) -> CancelAnswer:
         """Cancel the task. Accepted, it is final: nothing revives the task.
 
         Answers `cancelled` (it had not begun), `asked` (it runs, and is stopped now; with `wait`, after at most so many
         seconds, when it is) or `ended` (it had ended before). Raises `TaskNotFound`, `WaitTimeout`.
         """
-        return ask(self._thread, self._desk.cancel(self.id, reason, wait))
+        return ask(self._thread, self._desk.cancel(self.id, reason, units.patience(wait, "wait")))
 
-    async def acancel(self, reason: str = "cancelled", *, wait: float | None = None) -> CancelAnswer:
+    async def acancel(self, reason: str = "cancelled", *, wait: units.Seconds | None = None) -> CancelAnswer:
         """Like `cancel`, from async code."""
-        return await aask(self._thread, self._desk.cancel(self.id, reason, wait))
+        return await aask(self._thread, self._desk.cancel(self.id, reason, units.patience(wait, "wait")))
 
     # retrying
     def retry(self) -> Handle[R]:
@@ -201,6 +204,8 @@ class Handle(Generic[R]):
         ...     text = handle.on("start", lambda handle: print("begun")).result()
         begun
         """
+        if not callable(reaction):
+            raise OptionInvalid(f"bad reaction {reaction!r}: a function of the handle")
         if kind not in KINDS:
             raise OptionInvalid(f"bad kind {kind!r} of an event: {', '.join(KINDS)}")
         self._reactions.setdefault(kind, []).append(reaction)

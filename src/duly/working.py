@@ -68,7 +68,11 @@ def refuse_misplaced(what: str) -> None:
         code = frame.f_code
         importing = code.co_filename == "<frozen importlib._bootstrap>" and code.co_name == "_load_unlocked"
         frame = frame.f_back
-    if importing or HERE.inside:
+    if HERE.inside and not importing:
+        raise WorkerMisplaced(
+            f"{what} was called in a task's process; there is a worker already, for it runs this task"
+        )
+    if importing:
         raise WorkerMisplaced(
             f"{what} was called while a module is imported; call it in a function, or in the program's own file under "
             "`if __name__ == '__main__':`"

@@ -92,3 +92,8 @@ def test_an_action_that_says_nothing_gets_the_documented_defaults():
     assert (policy.timeout, policy.grace, policy.memory, policy.max_attempts) == (600, 5, None, 5)
     assert (policy.retry.first, policy.retry.factor, policy.retry.most, policy.retry.jitter) == (1, 2, 600, True)
     assert policy.demote_after == 2
+
+
+def test_a_decorator_without_a_name_says_how_to_give_one() -> None:
+    with pytest.raises(ActionInvalid, match=r'give a name, as in @app.action\("email:send"\)'):
+        parse_action(len)

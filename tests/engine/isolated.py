@@ -212,3 +212,20 @@ async def take_turns(task: duly.Task, seconds: float) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:  # noqa: ASYNC110 - it is busy
         await asyncio.sleep(0)
+
+
+def slow_pool() -> Iterator[None]:
+    while not os.path.exists(os.environ["ISOLATED_LOG"]):
+        time.sleep(0.01)  # noqa: TID251 - it waits for a database
+    yield
+
+
+def begin_a_worker() -> str:
+    try:
+        app.run_worker()
+    except duly.WorkerMisplaced as error:
+        return str(error)
+    return "it was begun"
+
+
+app = duly.App("sqlite:///:memory:")

@@ -408,3 +408,22 @@ def test_while_it_fails_tasks_wait_and_it_is_said_why(
         assert app.look(handle.id)[0].attempt == 0
         (tmp_path / "log").touch()
         handle.result(timeout=SECONDS)
+
+
+def test_while_it_takes_its_time_it_is_said_that_tasks_wait_for_it(
+    app: duly.App, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("duly.engine.floor.PATIENT_SECONDS", 0.2)
+    app.runner_setup(isolated.slow_pool)
+    life = app.action("t:life")(isolated.life)
+    with app.worker(1):
+        handle = life.submit()
+        eventually(lambda: "has not come to its yield" in caplog.text)
+        (tmp_path / "log").touch()
+        handle.result(timeout=SECONDS)
+
+
+def test_a_handler_begins_no_worker(app: duly.App) -> None:
+    begin = app.action("t:begin")(isolated.begin_a_worker)
+    with app.worker(1):
+        assert "there is a worker already" in begin.submit().result(timeout=SECONDS)

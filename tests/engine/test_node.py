@@ -22,6 +22,7 @@ from duly.engine.node import Node
 from duly.engine.roster import Roster
 from duly.engine.settings import Settings
 from duly.engine.storethread import StoreThread
+from duly.errors import StoreFull
 from duly.ports import CancelAsked, Request, Want
 from duly.runner.pool import Pool
 from duly.runner.targets import from_callable
@@ -293,3 +294,12 @@ def test_a_suspect_that_is_another_nodes_by_now_is_not_begun(stepped: Stepped) -
     stepped.until(lambda: not stepped.node._cycle.under_way)
     assert not stepped.handed()
     assert not stepped.node._floor.suspects.alone
+
+
+def test_a_store_that_cannot_be_written_is_complained_of_once_in_a_while(
+    stepped: Stepped, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        stepped.node._answered(None, StoreFull("no room"), 0)
+    assert caplog.text.count("no room; trying again") == 1
+    stepped.node._ticker.clear("retry")

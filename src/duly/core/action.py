@@ -45,7 +45,8 @@ def parse_action(name: object) -> ActionName:
     segments = noun.split("/")
     well_formed = colon and all(_SEGMENT.fullmatch(segment) for segment in [*segments, verb])
     if not well_formed or len(segments) + 1 > MOST_SEGMENTS:
-        raise ActionInvalid(f"bad action name {name!r}: {_GRAMMAR}")
+        called = ': give a name, as in @app.action("email:send")' if callable(name) else f": {_GRAMMAR}"
+        raise ActionInvalid(f"bad action name {name!r}{called}")
     return ActionName(tuple(segments), verb)
 
 

@@ -57,6 +57,15 @@ def seconds(value: Seconds, what: str = "time") -> float:
     return length
 
 
+def patience(value: Seconds | None, what: str = "timeout") -> float | None:
+    """Return how many seconds somebody waits, None for ever; or raise `OptionInvalid`.
+
+    >>> patience("1m"), patience(None)
+    (60.0, None)
+    """
+    return None if value is None else seconds(value, what)
+
+
 def size(value: Size, what: str = "size") -> int:
     """Return a size in bytes, or raise `OptionInvalid`.
 

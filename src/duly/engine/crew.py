@@ -48,6 +48,7 @@ class Member:
         self.runner = runner
         self.handed: dict[int, Attempt] = {}
         self.kind: Isolation | None = None
+        self.born_at = 0.0
         self.ready = False
         self.retiring = False
         self.overrun = False

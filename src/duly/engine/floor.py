@@ -27,7 +27,7 @@ from duly.engine.roster import Roster
 from duly.engine.settings import Settings
 from duly.engine.suspects import Suspects
 from duly.engine.ticker import Ticker
-from duly.engine.watching import LOOK_SECONDS, SETUP_SECONDS, Watch
+from duly.engine.watching import LOOK_SECONDS, PATIENT_SECONDS, Watch
 from duly.engine.window import Waiting, Window
 from duly.errors import ErrorData, HandlerUnavailable, RunnerUnavailable
 from duly.ports import Born, Ended, Lost, NotBorn, Pool, Prepared, Printed, Runner, RunnerEvent, Told
@@ -330,7 +330,8 @@ class Floor:
         if member is None:
             return
         if self._roster.around:
-            self._ticker.set(member, time.monotonic() + SETUP_SECONDS)
+            member.born_at = time.monotonic()
+            self._ticker.set(member, member.born_at + PATIENT_SECONDS)
         else:
             self.crew.ready(member)
 

@@ -34,6 +34,9 @@ log = logging.getLogger("duly.node")
 
 RETRY_SECONDS = 0.25
 
+COMPLAINT_SECONDS = 30.0
+"""How often it is said that the store cannot be written."""
+
 NOTE_SECONDS = 0.01
 """Between two exchanges of which the second has nothing but progress to tell: many tasks' goes into one."""
 
@@ -85,6 +88,7 @@ class Node:
         self._look = True
         self._more = More(alone=False, shared=False)
         self._note_at = 0.0
+        self._complain_at = 0.0
         self._draining = False
         self._rescuing: set[int] = set()
         self.ready = self._floor.ready
@@ -232,8 +236,11 @@ class Node:
 
     def _answered(self, reply: Reply | None, error: BaseException | None, at: int) -> None:
         if isinstance(error, StoreBusy | StoreFull):
-            log.error("%s; trying again", error)
-            self._ticker.set("retry", time.monotonic() + RETRY_SECONDS)
+            now = time.monotonic()
+            if now >= self._complain_at:
+                self._complain_at = now + COMPLAINT_SECONDS
+                log.error("%s; trying again, four times a second", error)
+            self._ticker.set("retry", now + RETRY_SECONDS)
             return
         if error is not None:
             raise error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -27,6 +28,8 @@ SHARED_LOOK_SECONDS = 0.05
 """How often a node looks at those that run many at a time; one that ends sooner tells by itself."""
 
 SETUP_SECONDS = 60.0
+PATIENT_SECONDS = 5.0
+"""How long what runs around a runner's life may take to begin, and after what time it is said that it has not."""
 
 LATE_SECONDS = 5.0
 """How long a runner may have work in hand and run nothing: then something has stopped it, or holds it."""
@@ -124,6 +127,12 @@ class Watch:
         """What runs around its life has had its time, to begin or to end."""
         if member.retiring:
             log.warning("%s does not end by itself and is killed", member.runner)
+        elif time.monotonic() < member.born_at + SETUP_SECONDS:
+            log.warning(
+                "runner_setup has not come to its yield in %g s (%s); tasks wait for it", PATIENT_SECONDS, member.runner
+            )
+            self._ticker.set(member, member.born_at + SETUP_SECONDS)
+            return
         else:
             self._unfit(member, f"it had not begun after {SETUP_SECONDS:g} s")
         member.runner.climb("kill", 0, 0, "")
