@@ -417,7 +417,7 @@ class Floor:
                 elif isinstance(message, Ask):
                     self._inside.turn_away(member.runner, message)
                 continue
-            if self._inside.asked:
+            if self._inside.callers:
                 self._inside.over(member.runner.number, message.key, message.claim)
             done = True
             attempt = member.remove(message.key, message.claim)

@@ -177,12 +177,12 @@ class Inside:
         for action in sorted(actions, key=lambda action: action.version):
             declared = Declared(action.version, action.queue, action.priority)
             self._declared[action.name, action.version] = self._declared[action.name, None] = declared
-        self._callers: dict[int, _Caller] = {}
+        self.callers: dict[int, _Caller] = {}  # of the runners that live, those in which any handler has ever asked
 
     # asking
     def hear(self, runner: Runner, ask: Ask) -> None:
         """Begin what a handler asks for. Raises `ValueError` for what only code that got hold of the channel says."""
-        caller = self._callers.setdefault(runner.number, _Caller(runner))
+        caller = self.callers.setdefault(runner.number, _Caller(runner))
         if ask.verb == "forget":
             caller.forget(ask.number)
             return
@@ -279,19 +279,14 @@ class Inside:
         runner.answer(Answered(number, refused=Refused.of(error)))
 
     # letting go
-    @property
-    def asked(self) -> bool:
-        """Whether any handler of a runner that lives has ever asked."""
-        return bool(self._callers)
-
     def waits(self, runner: int) -> bool:
         """Whether a handler in this runner waits for other tasks."""
-        caller = self._callers.get(runner)
+        caller = self.callers.get(runner)
         return caller is not None and caller.waits > 0
 
     def over(self, runner: int, key: int, claim: int) -> None:
         """An attempt is over: it waits for nothing more."""
-        caller = self._callers.get(runner)
+        caller = self.callers.get(runner)
         if caller is not None and caller.pending:
             for number, pending in list(caller.pending.items()):
                 if (pending.key, pending.claim) == (key, claim):
@@ -299,7 +294,7 @@ class Inside:
 
     def gone(self, runner: int) -> None:
         """A runner is gone, and nobody in it waits."""
-        caller = self._callers.pop(runner, None)
+        caller = self.callers.pop(runner, None)
         if caller is not None:
             for number in list(caller.pending):
                 caller.forget(number)

@@ -85,18 +85,28 @@ class Child:
         threading.excepthook = self._on_thread_exception
         sys.meta_path.insert(0, _LoopsImported(self._watch_loops))
         self._threads = threading.active_count()
+        plain = self._plain()
         while data := self._channel.receive():
             work = decode_to_runner(data)
             if not isinstance(work, Work):
                 continue  # it was meant for one that runs many at a time
-            isolation = self._setup.targets[work.target].isolation
-            if isolation == "shared":
-                self._share(work)
+            if work.target not in plain:
+                self._become(work)
                 return
-            if isolation == "fresh" and not self._setup.around:  # which one process has begun, and no other may go on
-                Fresh(self._serve_alone, self._channel, self._mark, self._writer).run(work)
-                return
-            self._answer(work)
+            self._channel.send(encode(self._attempt(work)))
+            self._mark.end()
+
+    def _plain(self) -> set[int]:
+        """The places of targets that are run here, one attempt after another."""
+        fresh = "fresh" if self._setup.around else None  # which one process has begun, and no other may go on
+        return {n for n, target in enumerate(self._setup.targets) if target.isolation in ("process", fresh)}
+
+    def _become(self, first: Work) -> None:
+        """From now on run what is of another kind, in the way of that."""
+        if self._setup.targets[first.target].isolation == "shared":
+            self._share(first)
+        else:
+            Fresh(self._serve_alone, self._channel, self._mark, self._writer).run(first)
 
     def _answer(self, work: Work) -> None:
         done = self._attempt(work)
@@ -116,19 +126,27 @@ class Child:
         from duly.runner.shared import Shared  # noqa: PLC0415 - asyncio takes 20 ms that other runners need not spend
 
         self._watch_loops()
-        Shared(self._found, self._channel, self._mark, self._writer, self._wear, self._setup.most_bytes).run(first)
+        Shared(
+            lambda index: self._handlers.get(index) or self._found(index),
+            self._channel,
+            self._mark,
+            self._writer,
+            self._wear,
+            self._setup.most_bytes,
+        ).run(first)
 
     def _attempt(self, work: Work) -> Done:
         since = time.monotonic_ns()
         self._mark.begin(work.key, work.claim, since)
         children: list[Passport] | None = None
-        handler = self._found(work.target)
+        handler = self._handlers.get(work.target) or self._found(work.target)
         if isinstance(handler, Answer):
             answer = handler
         else:
             task = Task(work, handler.target, since, self._mark.asked, self._say, ByThread)
             answer = self._run(handler, task, work)
-            children = task._children() if answer.kind == "success" else None  # noqa: SLF001
+            if task._family is not None and answer.kind == "success":  # noqa: SLF001
+                children = task._children()  # noqa: SLF001
         if os.getpid() != self._pid:
             raise SystemExit  # a fork that came back from the user's code: the answer is the parent's
         nanoseconds = time.monotonic_ns() - since
@@ -146,9 +164,6 @@ class Child:
         self._channel.send(encode(said))
 
     def _found(self, index: int) -> Handler | Answer:
-        known = self._handlers.get(index)
-        if known is not None:
-            return known
         handler = found(self._setup.targets[index])
         self._threads = threading.active_count()  # what the import started is nothing that a task left behind
         if isinstance(handler, Handler):
