@@ -297,6 +297,15 @@ def test_one_that_exits_does_not_take_the_others_along(app: duly.App) -> None:
         assert neighbour.wait(SECONDS).statistics.attempts == 1
 
 
+def test_a_fork_that_comes_back_from_a_handler_answers_for_nobody(app: duly.App) -> None:
+    fork = app.action("t:fork", isolation="shared", max_attempts=1, timeout=10, grace=0.1)(isolated.fork_and_come_back)
+    tell = app.action("t:tell", isolation="shared")(isolated.doze_and_tell)
+    with app.worker(1):
+        neighbour = tell.submit(1.0)
+        pid = begun(neighbour)
+        assert fork.submit().result(timeout=SECONDS) == ["runner", neighbour.result(timeout=SECONDS)], pid
+
+
 def test_what_they_print_is_told_by_task(app: duly.App, capfd: pytest.CaptureFixture[str]) -> None:
     speak = app.action("t:speak", isolation="shared")(isolated.speak)
     with app.worker(1):

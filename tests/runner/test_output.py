@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from duly.runner.output import _BOUNDARY, TAIL, Reader, new_secret
+from duly.runner.output import _BOUNDARY, PIECE, Reader, new_secret
 
 SECRET = bytes(range(16))
 RUNNING = (9, 1)
@@ -59,7 +59,7 @@ def test_no_more_than_a_bounded_piece_is_held_at_once():
         pieces = reader.read()
         reader.close()
 
-    assert sum(len(piece.data) for piece in pieces) <= 5 * TAIL
+    assert sum(len(piece.data) for piece in pieces) <= 5 * PIECE
 
 
 def test_the_end_of_a_pipe_is_noticed(pipe):

@@ -18,8 +18,8 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
-TAIL = 64 * 1024
-"""Bytes of an attempt's output that are kept."""
+PIECE = 64 * 1024
+"""Bytes that are read from a pipe at once."""
 
 MOST_UNCLEAR = 4 * 1024
 """Bytes that wait for their boundary; more are no brief task's."""
@@ -187,8 +187,8 @@ class Reader:
 
     def _read(self, data: bytes) -> bytes:
         with suppress(BlockingIOError, OSError):
-            while len(data) < 4 * TAIL and not self.at_end:
-                chunk = os.read(self.fd, TAIL)
+            while len(data) < 4 * PIECE and not self.at_end:
+                chunk = os.read(self.fd, PIECE)
                 self.at_end = not chunk
                 data += chunk
         return data

@@ -7,6 +7,7 @@ attempt is asked to stop by a message, which cancels its coroutine; while its ow
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Callable, Coroutine, Generator
@@ -46,6 +47,7 @@ class Shared:
         self._mark = mark
         self._wear = wear
         self._most_bytes = most_bytes
+        self._pid = os.getpid()
         self._attempts: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._unbegun: set[tuple[int, int]] = set()
         self._asked: dict[tuple[int, int], str] = {}
@@ -115,6 +117,8 @@ class Shared:
             answer = judged(await handler.call(args, kwargs), self._most_bytes, performing=False)
         except BaseException as error:  # noqa: BLE001 - the user's code may raise anything, and has neighbours
             answer = failed(error, asked=task.stop_reason is not None)
+        if os.getpid() != self._pid:
+            os._exit(0)  # a fork that came back from the user's code: the answer is the runner's, and so is the loop
         task._end()  # noqa: SLF001 - the other friend of Task
         del self._attempts[fence]
         self._asked.pop(fence, None)
