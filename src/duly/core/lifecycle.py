@@ -50,6 +50,8 @@ from duly.core.task import (
     shown,
 )
 
+_SUCCEEDED, _UNGUARDED = State.SUCCEEDED, Guard.NONE  # to look up an enum's member takes as long as a call
+
 MOST_DEATHS = 3
 """A task whose process died or ran out of memory this often is quarantined."""
 
@@ -201,7 +203,7 @@ def finish(
     elif isinstance(outcome, Success):  # without detours: most tasks come this way
         events = [*(before or ()), ("success", at, None)]
         return Change(
-            held.key, held.claim, len(events), events, outcome.value, started_at, at, State.SUCCEEDED, Guard.NONE,
+            held.key, held.claim, len(events), events, outcome.value, started_at, at, _SUCCEEDED, _UNGUARDED,
             began=1, suspect=0, info=info,
         )  # fmt: skip
     else:

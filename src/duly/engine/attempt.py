@@ -34,46 +34,26 @@ from duly.ports import Submission
 from duly.wire.runner import Done, Said, Work
 
 
-class Attempt:
+class Attempt(msgspec.Struct, eq=False):
     """What a node knows of one attempt. `weight` is the run time expected when it was handed over, in seconds.
 
     `handed_at` and `began_at` are seconds of the monotonic clock.
     """
 
-    __slots__ = (
-        "began_at",
-        "children",
-        "events",
-        "handed_at",
-        "held",
-        "info",
-        "isolation",
-        "output",
-        "policy",
-        "started_at",
-        "stopping",
-        "target",
-        "time",
-        "weight",
-    )
-
-    def __init__(
-        self, held: Held, target: int, policy: Policy, time: RunTime, isolation: Isolation = "process"
-    ) -> None:
-        self.held = held
-        self.target = target
-        self.policy = policy
-        self.time = time
-        self.isolation = isolation
-        self.handed_at = 0.0
-        self.weight: float | None = None
-        self.stopping: Stopping | None = None
-        self.began_at: float | None = None
-        self.started_at: int | None = None
-        self.events: list[EventEntry] = []
-        self.children: list[Submission] = []
-        self.info: str | None = None
-        self.output = b""
+    held: Held
+    target: int
+    policy: Policy
+    time: RunTime
+    isolation: Isolation = "process"
+    handed_at: float = 0.0
+    weight: float | None = None
+    stopping: Stopping | None = None
+    began_at: float | None = None
+    started_at: int | None = None
+    events: list[EventEntry] = []
+    children: list[Submission] = []
+    info: str | None = None
+    output: bytes = b""
 
     def __lt__(self, other: Attempt) -> bool:
         return (self.held.band, self.held.rank, self.held.id) < (other.held.band, other.held.rank, other.held.id)
@@ -139,7 +119,7 @@ def said(attempt: Attempt, message: Said, at: int) -> None:
 
 def outcome_of_answer(attempt: Attempt, done: Done, offset: int) -> Outcome:
     """What an answer comes to, given why the attempt was asked to stop; `offset` is store minus runner clock, in µs."""
-    decided = _decided(attempt)
+    decided = _decided(attempt) if attempt.stopping is not None else None
     if decided is not None:
         return decided
     match done.kind:

@@ -8,7 +8,6 @@ but for the shared; one blank one more is kept ready for when one has to be kill
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 
 from duly.core.action import Isolation
@@ -99,10 +98,10 @@ class Member:
             return False
         return now - self._answered_at > LIE_SECONDS
 
-    def add(self, attempt: Attempt) -> None:
+    def add(self, attempt: Attempt, now: float) -> None:
         """It has been handed this."""
         self.kind = attempt.isolation
-        attempt.handed_at = time.monotonic()
+        attempt.handed_at = now
         self.handed[attempt.held.key] = attempt
         attempt.weight = attempt.time.seconds
         if attempt.weight is None:
@@ -253,11 +252,11 @@ class Crew:
         self.retry_at = now + self._backoff
         log.warning("no runner could be started (%s); trying again in %.1f s", reason, self._backoff)
 
-    def hand(self, member: Member, attempt: Attempt) -> bool:
+    def hand(self, member: Member, attempt: Attempt, now: float) -> bool:
         """Hand over an attempt if it fits."""
         if not member.fits(attempt, self._most) or not member.runner.hand(work_of(attempt)):
             return False
-        member.add(attempt)
+        member.add(attempt, now)
         if attempt.isolation == "fresh" and self._once:
             self.use_once(member)
         return True

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import NamedTuple
 
 import msgspec
 
@@ -19,7 +18,7 @@ from duly.engine.attempt import Attempt, change_of, loss_of, note_of
 from duly.ports import Child, Miss, Rejection, Reply, Request, Want
 
 
-class Said(NamedTuple):
+class Said(msgspec.Struct, frozen=True):
     """One change that was sent, and what it was decided from; no outcome: a note, or handed back."""
 
     attempt: Attempt
@@ -128,7 +127,7 @@ class Cycle:
         self._sent = []
 
     def _missed(self, said: Said, miss: Miss) -> None:
-        attempt, outcome, change = said
+        attempt, outcome, change = said.attempt, said.outcome, said.change
         if miss.state == State.RUNNING and miss.claim_now == miss.claim and miss.verdict is not None:
             attempt.held = msgspec.structs.replace(attempt.held, verdict=miss.verdict)
             attempt.events = [event for event in change.events if event[0] in ("start", "update", "info")]

@@ -223,13 +223,13 @@ class Floor:
         """Hand over the most urgent first, while they fit; whether any did."""
         if not member.takes:
             return False
-        was_idle, handed = not member.handed, 0
-        while handed < most and len(window) and self.crew.hand(member, window.first()):
+        was_idle, handed, now = not member.handed, 0, time.monotonic()
+        while handed < most and len(window) and self.crew.hand(member, window.first(), now):
             window.pop()
             handed += 1
         self._handed += handed
         if was_idle and handed:
-            self._ticker.soonest(member, time.monotonic() + LOOK_SECONDS)
+            self._ticker.soonest(member, now + LOOK_SECONDS)
         return handed > 0
 
     def make_way(self, claims: list[Held]) -> None:

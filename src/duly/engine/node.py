@@ -255,9 +255,8 @@ class Node:
             self._ticker.set(watched, now)
         if self._floor.suspects.until is not None:
             self._ticker.set("suspect", self._floor.suspects.until)
-        for held in reply.claims:
-            shared = self._floor.take(held)
-            self._more = More(self._more.alone or not shared, self._more.shared or shared)
+        kinds = {self._floor.take(held) for held in reply.claims}
+        self._more = More(self._more.alone or False in kinds, self._more.shared or True in kinds)
         for asked in reply.asked:
             self._floor.cancel(asked.key, asked.claim, asked.verdict, now)
         if reply.next is not None:

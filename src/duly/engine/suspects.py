@@ -51,7 +51,7 @@ class Suspects:
             self._noting = False  # that runner has ended meanwhile: another one
             return None
         self._mark(Suspicion.WATCHED)
-        if self._crew.hand(self._member, self._attempt) and not self._member.shared:
+        if self._crew.hand(self._member, self._attempt, now) and not self._member.shared:
             self._crew.use_once(self._member)
         self._until = now + WATCH_SECONDS
         return self._member

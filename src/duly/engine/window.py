@@ -83,7 +83,7 @@ class Waiting:
 
     def put(self, attempt: Attempt) -> None:
         """Hold an attempt."""
-        self.of(attempt).put(attempt)
+        (self.shared if attempt.isolation == "shared" else self.alone).put(attempt)
 
     def take_all(self) -> list[Attempt]:
         """Take all that is held."""

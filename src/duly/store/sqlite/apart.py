@@ -7,7 +7,7 @@ where a payload of 64 MiB would make all others wait a quarter of a second. What
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -65,23 +65,28 @@ def pieces(text: str) -> Iterator[str]:
         yield text[start : start + most]
 
 
+def apart(found: Sequence[Held]) -> list[int]:
+    """Return the places of those whose payloads are kept apart."""
+    return [place for place, held in enumerate(found) if not held.payload or held.payload[0] == _NAMED]
+
+
 def claimable(found: list[Held]) -> list[Held]:
     """Return the first of the tasks, and those after it whose payloads fit into memory beside each other."""
     room = MOST_BYTES
-    for place, held in enumerate(found):
-        reference = named(held.payload)
-        if reference is not None:
-            room -= reference.size
-            if place and room < 0:
-                return found[:place]
+    for place in apart(found):
+        reference = named(found[place].payload)
+        assert reference is not None
+        room -= reference.size
+        if place and room < 0:
+            return found[:place]
     return found
 
 
 def has_large(request: Request) -> bool:
     """Whether a request has a text that does not fit into a row."""
-    if any(not fits(submission.payload) for submission in request.submits):
-        return True
-    return any(change.value is not None and not fits(change.value) for change in request.changes)
+    texts = [submission.payload for submission in request.submits]
+    texts += [change.value for change in request.changes if change.value is not None]
+    return bool([None for text in texts if not (0 < len(text) <= LARGE and text[0] != _NAMED)])  # `fits` for thousands
 
 
 def without_large(request: Request, keep: Callable[[str], str]) -> Request:

@@ -36,6 +36,7 @@ from duly.store.sqlite import claims, lockfile
 from duly.store.sqlite.apart import (
     KEPT_SECONDS,
     Reference,
+    apart,
     chunks_named,
     has_large,
     named,
@@ -79,7 +80,8 @@ class SqliteStore(StoreFile):
             self._lockfile.touch()
         if self._ringer is not None:
             self._ringer.ring(ring)
-        reply.claims = [self._with_payload(held) for held in reply.claims]
+        for place in apart(reply.claims):
+            reply.claims[place] = self._with_payload(reply.claims[place])
         return reply
 
     def _exchange(self, request: Request, rows: Rows, reply: Reply, ring: set[str], *, large: bool) -> None:
@@ -265,7 +267,8 @@ class SqliteStore(StoreFile):
 
     def _with_payload(self, held: Held) -> Held:
         reference = named(held.payload)
-        return held if reference is None else msgspec.structs.replace(held, payload=self._whole(reference, held.key))
+        assert reference is not None
+        return msgspec.structs.replace(held, payload=self._whole(reference, held.key))
 
     def _whole(self, reference: Reference, key: int) -> str:
         """Read a text that is kept apart; what is damaged or gone is no JSON, which ends a task as invalid."""
