@@ -65,6 +65,20 @@ def test_a_submit_rings_all_nodes_but_the_one_that_submits(store: SqliteStore) -
     other.close()
 
 
+def test_a_submit_rings_who_has_come_since_the_last_one(open_store: OpenStore) -> None:
+    submitter, nodes = Hands(open_store()), open_store()
+    submitter.submit()
+    bells = [DatagramBell() for _ in range(2)]
+    numbers = [nodes.enlist(bell.address, bell.address, "") for bell in bells]
+    submitter.submit()
+    assert [rung(bell) for bell in bells] == [True, True]
+    nodes.leave(numbers[0])
+    submitter.submit()
+    assert [rung(bell) for bell in bells] == [False, True]
+    for bell in bells:
+        bell.close()
+
+
 def test_whoever_waits_for_a_task_is_rung_when_it_ends(store: SqliteStore) -> None:
     bell = DatagramBell()
     hands = Hands(store)

@@ -3,7 +3,8 @@
 Each node holds the record lock (fcntl) of one byte for as long as its process lives; whoever finds it free knows that
 the node is dead, without pids and without time. Byte 0 is the gate: writers of different processes pass it one at a
 time, in the order of the kernel's queue, where SQLite's own busy handler would let the unlucky starve. The file is
-touched after each commit that others may wait for; see `ripples`.
+touched after each commit that others may wait for; see `ripples`. It grows by a byte when a node has come or gone: so
+whoever rings nodes need not read who they are each time.
 
 Record locks belong to a process, not to a descriptor: the holder itself sees its own as free, and closing any
 descriptor of the file drops them all. So a process has one `LockFile` per file, the only module-level state of duly,
@@ -39,9 +40,9 @@ class LockFile:
         self.path = path
         self.pid = os.getpid()
         self.users = 0
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if not os.fstat(self._fd).st_size:
-            os.pwrite(self._fd, b"\n", 0)  # something to touch
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        if not self.changes():
+            self.changed()  # something to touch
         self._own: set[int] = set()
         self.turn = threading.Lock()
         self.leave: Callable[[], None] = partial(fcntl.lockf, self._fd, fcntl.LOCK_UN, 1, GATE)
@@ -76,6 +77,14 @@ class LockFile:
         asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, NODES + node, 1, 0)
         answer = fcntl.fcntl(self._fd, fcntl.F_GETLK, asked)
         return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
+
+    def changes(self) -> int:
+        """Return a number that grows after a node has come or gone."""
+        return os.fstat(self._fd).st_size
+
+    def changed(self) -> None:
+        """A node has come or gone: to be called after its commit, and before it looks for tasks."""
+        os.write(self._fd, b"\n")
 
     # the gate
     def enter(self, seconds: float) -> bool:
@@ -117,6 +126,7 @@ class Alone:
     def __init__(self) -> None:
         self.turn = threading.Lock()
         self._own: set[int] = set()
+        self._changes = 0
 
     def touch(self) -> None:
         """Nobody watches."""
@@ -133,6 +143,14 @@ class Alone:
     def lives(self, node: int) -> bool:
         """Whether a node lives."""
         return node in self._own
+
+    def changes(self) -> int:
+        """Return a number that grows after a node has come or gone."""
+        return self._changes
+
+    def changed(self) -> None:
+        """A node has come or gone."""
+        self._changes += 1
 
     def enter(self, _seconds: float) -> bool:
         """Nobody else wants to write."""

@@ -61,6 +61,9 @@ _held = msgspec.json.Decoder(list[Held]).decode
 class SqliteStore(StoreFile):
     """The verbs of the port, on one file (or `:memory:`)."""
 
+    _bells: Sequence[str] = ()
+    _bells_as_of = -1
+
     def exchange(self, request: Request) -> Reply:
         """Do all of the request in one transaction, or nothing of it."""
         if request.children:
@@ -199,9 +202,17 @@ class SqliteStore(StoreFile):
         else:
             rows = text(submits)
             self._write(lambda _: self._submit(submits, rows, reply))
-        if self._ringer is not None:
-            self._ringer.ring([bell for (bell,) in self._rows("bells", node=None)])
+        self._ring_nodes()
         return reply
+
+    def _ring_nodes(self) -> None:
+        """Ring all nodes; who they are is read again when one has come or gone."""
+        assert self._lockfile is not None
+        assert self._ringer is not None
+        changes = self._lockfile.changes()  # before the bells are read: who comes meanwhile is not missed next time
+        if changes != self._bells_as_of:
+            self._bells, self._bells_as_of = [bell for (bell,) in self._rows("bells", node=None)], changes
+        self._ringer.ring(self._bells)
 
     def _submit_one(self, now: int, fields: dict[str, Any]) -> str:
         assert self._connection is not None
@@ -352,7 +363,10 @@ class SqliteStore(StoreFile):
     def enlist(self, name: str, bell: str, label: str) -> int:
         """Make this process a node; its byte of the side file is taken before anybody can see it."""
         self._sweep()
-        return self._transact(lambda _: self._enlist(name, bell, label))
+        number = self._transact(lambda _: self._enlist(name, bell, label))
+        assert self._lockfile is not None
+        self._lockfile.changed()
+        return number
 
     def _enlist(self, name: str, bell: str, label: str) -> int:
         (number,) = self._run("next_node").fetchone() or (1,)
@@ -384,6 +398,7 @@ class SqliteStore(StoreFile):
         """Strike a node off."""
         self._transact(lambda _: self._run("leave", node=node))
         if self._lockfile is not None:
+            self._lockfile.changed()
             self._lockfile.die(node)
 
     def abandon(self, node: int) -> None:
