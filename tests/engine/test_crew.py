@@ -20,6 +20,7 @@ from tests.engine import errands
 from tests.engine.making import attempt
 from tests.helpers import eventually
 
+NOW = 0.0
 SHORT = HAND_SECONDS / 10
 
 
@@ -69,9 +70,9 @@ def test_it_is_kept_at_its_number_and_a_spare(live: Live) -> None:
 
 def test_the_spare_takes_over_at_once_from_one_that_is_to_be_replaced(live: Live) -> None:
     first, second, spare = live.filled()
-    live.crew.hand(first, attempt(1))
+    live.crew.hand(first, attempt(1), NOW)
     assert live.crew.taking() == [second, first], "no more are at work than it has"
-    live.crew.hand(second, attempt(2))
+    live.crew.hand(second, attempt(2), NOW)
     assert live.crew.taking() == [first, second]
     live.crew.retire(first)
     assert live.crew.taking() == [spare, second]
@@ -79,21 +80,21 @@ def test_the_spare_takes_over_at_once_from_one_that_is_to_be_replaced(live: Live
 
 def test_a_runner_that_forks_for_each_was_blank_and_is_used_for_nothing_else(live: Live) -> None:
     first, second, spare = live.filled()
-    live.crew.hand(first, attempt(1))
+    live.crew.hand(first, attempt(1), NOW)
     first.remove(1, 7)
     alone = attempt(2, seconds=SHORT, isolation="fresh")
-    assert not live.crew.hand(first, alone), "it has run something"
+    assert not live.crew.hand(first, alone, NOW), "it has run something"
     assert live.crew.taking("fresh") == [second, spare]
-    assert live.crew.hand(second, alone)
-    assert live.crew.hand(second, attempt(3, seconds=SHORT, isolation="fresh"))
-    assert not live.crew.hand(second, attempt(4, seconds=SHORT))
+    assert live.crew.hand(second, alone, NOW)
+    assert live.crew.hand(second, attempt(3, seconds=SHORT, isolation="fresh"), NOW)
+    assert not live.crew.hand(second, attempt(4, seconds=SHORT), NOW)
     assert live.crew.room() == 1
 
 
 def test_where_something_is_around_a_runners_life_each_attempt_has_its_own(live: Live) -> None:
     live.crew = Crew(live.pool, 2, once=True)
     first = live.filled()[0]
-    assert live.crew.hand(first, attempt(1, seconds=SHORT, isolation="fresh"))
+    assert live.crew.hand(first, attempt(1, seconds=SHORT, isolation="fresh"), NOW)
     assert not first.takes
     assert live.crew.room() == 1, "it is at work, though about to be replaced"
     live.crew.fill(0.0)
@@ -106,23 +107,23 @@ def test_a_shared_runner_takes_many_beside_the_others(live: Live) -> None:
     shared = [attempt(key, seconds=60.0, isolation="shared") for key in range(1, SHARED_MOST + 2)]
     live.filled()
     (chosen,) = live.crew.sharing()
-    assert live.crew.hand(chosen, shared[0])
+    assert live.crew.hand(chosen, shared[0], NOW)
     for each in shared[1:-1]:
         assert chosen.fits(each, 1)
-        chosen.add(each)
-    assert not live.crew.hand(chosen, shared[-1])
+        chosen.add(each, NOW)
+    assert not live.crew.hand(chosen, shared[-1], NOW)
     assert live.crew.room() == 2, "it does not count as one of those at work"
-    assert not live.crew.hand(chosen, attempt(5000))
+    assert not live.crew.hand(chosen, attempt(5000), NOW)
     assert live.crew.take_back(chosen) == []
 
 
 def test_of_several_shared_runners_the_idle_one_ends(live: Live) -> None:
     first, second, _ = live.filled()
     one, two, three = (attempt(key, isolation="shared") for key in (1, 2, 3))
-    live.crew.hand(first, one)
+    live.crew.hand(first, one, NOW)
     first.held_back = True
-    live.crew.hand(second, two)
-    live.crew.hand(second, three)
+    live.crew.hand(second, two, NOW)
+    live.crew.hand(second, three, NOW)
     first.held_back = False
     assert live.crew.sharing() == [second, first], "the busier one comes to no end"
     first.remove(1, 7)
@@ -132,7 +133,7 @@ def test_of_several_shared_runners_the_idle_one_ends(live: Live) -> None:
 
 def test_a_shared_runner_that_is_to_end_waits_for_those_it_runs(live: Live) -> None:
     member = live.filled()[0]
-    live.crew.hand(member, attempt(1, isolation="shared"))
+    live.crew.hand(member, attempt(1, isolation="shared"), NOW)
     live.crew.retire(member)
     assert not member.takes
     assert live.gone == []
@@ -146,7 +147,7 @@ def test_only_who_is_ready_and_free_for_more_takes_anything(live: Live) -> None:
     live.crew.fill(0.0)
     assert live.crew.taking() == []
     first, second, _ = live.filled()
-    assert live.crew.hand(first, attempt(1, seconds=SHORT))
+    assert live.crew.hand(first, attempt(1, seconds=SHORT), NOW)
     assert live.crew.taking() == [second, first], "the least busy first"
     for closed in ("overrun", "held_back"):
         setattr(first, closed, True)
@@ -156,24 +157,24 @@ def test_only_who_is_ready_and_free_for_more_takes_anything(live: Live) -> None:
 
 def test_short_tasks_are_handed_over_ahead_while_they_are_few_and_short_together(live: Live) -> None:
     member = live.filled()[0]
-    taken = [live.crew.hand(member, attempt(key, seconds=SHORT)) for key in range(1, 7)]
+    taken = [live.crew.hand(member, attempt(key, seconds=SHORT), NOW) for key in range(1, 7)]
     assert taken == [True] * 4 + [False] * 2
     other = live.filled()[1]
-    assert live.crew.hand(other, attempt(11, seconds=0.7 * HAND_SECONDS))
-    assert not live.crew.hand(other, attempt(12, seconds=0.7 * HAND_SECONDS))
+    assert live.crew.hand(other, attempt(11, seconds=0.7 * HAND_SECONDS), NOW)
+    assert not live.crew.hand(other, attempt(12, seconds=0.7 * HAND_SECONDS), NOW)
 
 
 @pytest.mark.parametrize(("first", "second"), [(None, SHORT), (SHORT, None), (60.0, SHORT)])
 def test_what_is_long_or_unknown_is_handed_over_alone(live: Live, first: float | None, second: float | None) -> None:
     member = live.filled()[0]
-    assert live.crew.hand(member, attempt(1, seconds=first))
-    assert not live.crew.hand(member, attempt(2, seconds=second))
+    assert live.crew.hand(member, attempt(1, seconds=first), NOW)
+    assert not live.crew.hand(member, attempt(2, seconds=second), NOW)
 
 
 def test_what_was_answered_makes_room_and_a_stale_answer_does_not(live: Live) -> None:
     member = live.filled()[0]
     held = attempt(1)
-    assert live.crew.hand(member, held)
+    assert live.crew.hand(member, held, NOW)
     assert member.remove(1, held.held.claim + 1) is None
     assert not member.fits(attempt(2, seconds=SHORT), 4)
     assert member.remove(1, held.held.claim) is held
@@ -185,7 +186,7 @@ def test_what_is_handed_over_is_run_and_what_is_taken_back_is_not(live: Live) ->
     member = live.filled()[0]
     handed = [attempt(key, seconds=SHORT / 9) for key in range(1, 5)]
     for each in handed:
-        live.crew.hand(member, each)
+        live.crew.hand(member, each, NOW)
     back = live.crew.take_back(member)
     eventually(lambda: live.hear() or len(live.done) == len(member.handed))
     assert sorted([done.key for done in live.done] + [each.held.key for each in back]) == [1, 2, 3, 4]
@@ -260,7 +261,7 @@ def test_it_is_watched_until_its_time_is_over_and_none_afterwards(suspects: Susp
 def test_it_waits_for_a_runner_that_has_run_nothing(live: Live, suspects: Suspects) -> None:
     used = list(live.crew)
     for member in used:
-        live.crew.hand(member, attempt(member.runner.number))
+        live.crew.hand(member, attempt(member.runner.number), NOW)
     suspects.take(attempt(9))
     assert suspects.to_note() is None
     live.crew.retire(used[0])

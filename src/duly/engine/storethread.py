@@ -246,15 +246,17 @@ class StoreThread:
         poll.register(self._waker, select.POLLIN)
         poll.register(bell, select.POLLIN)
         while True:
-            self._sleeps = True  # from here on who adds to what is looked at has to wake it
-            wait = None if not self._watched else self._wait(store, poll, time.monotonic())
-            ready = {fd for fd, _ in poll.poll(0 if self._jobs else wait)}
-            self._sleeps = False
-            if self._waker.fileno() in ready:
-                self._waker.clear()
-            rung = bell.fileno() in ready
-            if rung:
-                bell.silence()
+            rung, ready = False, set[int]()
+            if not self._jobs or self._watched:  # else straight on: each of these calls hands the interpreter over
+                self._sleeps = True  # from here on who adds to what is looked at has to wake it
+                wait = None if not self._watched else self._wait(store, poll, time.monotonic())
+                ready = {fd for fd, _ in poll.poll(0 if self._jobs else wait)}
+                self._sleeps = False
+                if self._waker.fileno() in ready:
+                    self._waker.clear()
+                rung = bell.fileno() in ready
+                if rung:
+                    bell.silence()
             with self._using:
                 self._busy = True
                 store.patience = PATIENCE  # an interrupted caller may have left less

@@ -19,9 +19,7 @@ import os
 import queue
 import struct
 import threading
-from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 
 GATE = 0
 NODES = 1_000
@@ -45,7 +43,7 @@ class LockFile:
             self.changed()  # something to touch
         self._own: set[int] = set()
         self.turn = threading.Lock()
-        self.leave: Callable[[], None] = partial(fcntl.lockf, self._fd, fcntl.LOCK_UN, 1, GATE)
+        self._entered = False  # or about to
         self._wanted: queue.SimpleQueue[_Waiter | None] = queue.SimpleQueue()
         self._helper: threading.Thread | None = None
 
@@ -93,11 +91,18 @@ class LockFile:
         To be called within `turn`; `leave` follows whatever came of it, and does no harm if nothing was entered. Both
         of these are such that no interrupt can come between taking one and knowing it.
         """
+        self._entered = True
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, GATE)
         except OSError:
             return self._ask_helper().wait(seconds)
         return True
+
+    def leave(self) -> None:
+        """Let the next one in; to be called again does no harm."""
+        if self._entered:
+            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, GATE)
+            self._entered = False
 
     def _ask_helper(self) -> _Waiter:
         if self._helper is None:
