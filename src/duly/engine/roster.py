@@ -32,6 +32,10 @@ class Roster:
         self._places = {(action.name, action.version): place for place, action in enumerate(self.actions)}
         self._limits = limits
         self._unusable: set[int] = set()
+        self._alone: list[int] = []
+        self._sharing: list[int] = []
+        self.shares = any(action.isolation == "shared" for action in self.actions)
+        """Whether the attempts of any action run many at a time."""
         self._lanes: dict[int, int] = {}
         self._served: dict[int, tuple[int, Policy, Isolation]] = {}
         self.version = -1
@@ -55,10 +59,17 @@ class Roster:
             lane: (place, self.bounds(self.actions[place].policy), self.actions[place].isolation)
             for lane, place in self._lanes.items()
         }
+        self._sort()
+
+    def _sort(self) -> None:
+        usable = [(lane, how) for lane, (place, _, how) in self._served.items() if self.usable(place)]
+        self._alone = [lane for lane, how in usable if how != "shared"]
+        self._sharing = [lane for lane, how in usable if how == "shared"]
 
     def lose(self, place: int) -> None:
         """A target cannot be used: its lanes are not asked for any more."""
         self._unusable.add(place)
+        self._sort()
 
     def usable(self, place: int) -> bool:
         """Whether a target can be used."""
@@ -66,16 +77,7 @@ class Roster:
 
     def lanes(self, *, shared: bool) -> list[int]:
         """The lanes to claim from, of actions whose attempts run many at a time, or of the others."""
-        return [
-            lane
-            for lane, (place, _, isolation) in self._served.items()
-            if (isolation == "shared") == shared and self.usable(place)
-        ]
-
-    @property
-    def shares(self) -> bool:
-        """Whether the attempts of any action run many at a time."""
-        return any(action.isolation == "shared" for action in self.actions)
+        return self._sharing if shared else self._alone
 
     def served(self, lane: int) -> tuple[int, Policy, Isolation]:
         """Which action a lane is of, what bounds its attempts, and how they are isolated."""
