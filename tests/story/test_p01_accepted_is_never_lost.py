@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from tests.helpers import eventually
-from tests.story.conftest import ROOT
+from tests.place import ROOT
 
 SUBMITTER = """
 import os, sys

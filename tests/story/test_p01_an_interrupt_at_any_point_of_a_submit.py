@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from tests.story.conftest import ROOT
+from tests.place import ROOT
 
 TIMES = 250
 MOST_SECONDS = {"one": 0.003, "many": 0.02, "loop": 0.01, "threads": 0.006}

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from tests.helpers import eventually
-from tests.story.conftest import ROOT, Place
+from tests.place import ROOT, Place
 
 TASKS = 500
 REPORT = {"seconds": 0.02, "times": 3}

@@ -12,7 +12,7 @@ import apsw
 import pytest
 
 import duly
-from tests.story.conftest import ROOT
+from tests.place import ROOT
 
 
 class Evil:

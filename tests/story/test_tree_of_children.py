@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 from tests.helpers import eventually, marked
-from tests.story.conftest import Place
+from tests.place import Place
 
 LEVELS = 5
 NODES = sum(5**level for level in range(LEVELS + 1))

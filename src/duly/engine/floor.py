@@ -216,8 +216,6 @@ class Floor:
             return
         if len(self.waiting.alone) and not member.shared:
             self._hand(self.waiting.alone, member, HAND_MOST)
-        if len(self.waiting.alone) or len(self.waiting.shared):
-            self.dispatch(time.monotonic())
 
     def _hand(self, window: Window, member: Member, most: int) -> bool:
         """Hand over the most urgent first, while they fit; whether any did."""

@@ -1,0 +1,107 @@
+"""A store on the disk, and workers as users start them: processes that a test may kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import duly
+from duly.ports import TaskRow
+from tests.helpers import eventually, marked
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Place:
+    """A store in a folder of its own, an App on it for the test, and its workers, which serve the App at `served`."""
+
+    def __init__(self, folder: Path, served: str = "tests.story.shop:app") -> None:
+        self.folder = folder
+        self.served = served
+        self.url = f"sqlite:///{folder}/duly.db"
+        self.app = duly.App(self.url)
+        self.log = str(folder / "log")
+        self.mark = f"STORY={folder}"
+        self._workers: list[subprocess.Popen[bytes]] = []
+
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("DULY_")}
+        return {**kept, "DULY_URL": self.url, "STORY": str(self.folder), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT}/src"}
+
+    def start(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start a worker; return when it has enlisted and its runners were made."""
+        known = {node.number for node, _ in self.app.nodes()}
+        with open(self.folder / "worker.log", "ab") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "duly", "worker", "-a", self.served, *options],
+                cwd=ROOT, env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        self._workers.append(worker)
+        eventually(lambda: worker.poll() is not None or {node.number for node, _ in self.app.nodes()} - known)
+        assert worker.poll() is None, self.said()
+        return worker
+
+    def stop(self, worker: subprocess.Popen[bytes]) -> int:
+        """Tell a worker to stop, and return its exit code."""
+        worker.send_signal(signal.SIGTERM)
+        return worker.wait(60)
+
+    def row(self, task: duly.Handle[Any]) -> TaskRow:
+        """All that is stored of a task."""
+        return self.app.look(task.id)[0]
+
+    def kinds(self, task: duly.Handle[Any]) -> list[str]:
+        """The kinds of a task's events, in order."""
+        return [event.kind for event in self.app.look(task.id)[1]]
+
+    def said(self) -> str:
+        """What the workers said."""
+        return (self.folder / "worker.log").read_text(errors="replace")
+
+    def lines(self) -> list[str]:
+        """What tasks have written into the log."""
+        return Path(self.log).read_text().splitlines() if os.path.exists(self.log) else []
+
+    def left(self) -> list[int]:
+        """The processes that are left of all workers."""
+        return marked(self.mark)
+
+    def end(self) -> None:
+        for worker in self._workers:
+            worker.kill()
+            worker.wait()
+        self.app.close()
+        for pid in self.left():
+            os.kill(pid, signal.SIGKILL)
+
+
+class Project:
+    """A folder with a user's program; it is run as users run theirs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.mark = f"STORY={folder}"
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / name).write_text(textwrap.dedent(text))
+
+    def run(self, *arguments: str, stdin: str = "", code: int = 0) -> str:
+        """Run python; return stdout, or stderr if another exit code than 0 is expected."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DULY_", "PYTHON"))}
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=self.folder, input=textwrap.dedent(stdin), text=True, timeout=60,
+            env={**kept, "STORY": str(self.folder), "PYTHONPATH": f"{ROOT}/src"}, capture_output=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
+        return done.stderr if code else done.stdout
+
+    def tasks(self) -> list[duly.TaskInfo]:
+        """The tasks of its store, `tasks.db`."""
+        with duly.App(f"sqlite:///{self.folder}/tasks.db") as app:
+            return list(app.tasks())
