@@ -229,6 +229,8 @@ class Crew:
 
     def surplus(self) -> bool:
         """Whether there are more warm runners than are wanted, since handlers have ended their waiting."""
+        if len(self._members) <= self._size + SPARES:
+            return False
         kinds = [member.kind for member in self._members.values() if not member.retiring]
         return max(kinds.count("process"), kinds.count("fresh")) > self._size
 

@@ -211,11 +211,11 @@ class Floor:
         share = -(-len(self.waiting.alone) // len(taking)) if taking else 0
         return sum(self._hand(self.waiting.alone, member, share) for member in taking) > 0  # each has its share
 
-    def _refill(self, member: Member) -> None:
-        if self.suspects.alone:
-            return
-        if len(self.waiting.alone) and not member.shared:
-            self._hand(self.waiting.alone, member, HAND_MOST)
+    def _refill(self, member: Member) -> bool:
+        """Hand over to who has just answered; whether anything was."""
+        if self.suspects.alone or member.shared or not len(self.waiting.alone):
+            return False
+        return self._hand(self.waiting.alone, member, HAND_MOST)
 
     def _hand(self, window: Window, member: Member, most: int) -> bool:
         """Hand over the most urgent first, while they fit; whether any did."""
@@ -304,11 +304,14 @@ class Floor:
         self._handed_before = self._handed
 
     # runners
-    def hear(self, event: RunnerEvent) -> None:
-        """Something has happened to the runners. Raises `HandlerUnavailable` at the start."""
+    def hear(self, event: RunnerEvent) -> bool:
+        """Something has happened to the runners. Raises `HandlerUnavailable` at the start.
+
+        Whether it was nothing but answers, and who answered has been handed more: others can take no more than before.
+        """
         match event:
             case Told():
-                self._told(event)
+                return self._told(event)
             case Printed(runner, data, task, last):
                 self._printed(runner.number, task, data, last=last)
             case Born(runner):
@@ -322,6 +325,7 @@ class Floor:
                 self._hear_prepared(problems, unshared)
             case Lost():
                 self._lost()
+        return False
 
     def _born(self, runner: Runner) -> None:
         member = self.crew.member(runner.number)
@@ -398,14 +402,15 @@ class Floor:
         self.fill(time.monotonic())
 
     # what they say
-    def _told(self, event: Told) -> None:  # the hot path: about 6 µs a message
+    def _told(self, event: Told) -> bool:  # the hot path: about 6 µs a message
         member = self.crew.member(event.runner.number)
         if member is None:
-            return
+            return False
         now = self._clock.now()
-        done = False
+        done, alike = False, True
         for message in event.messages:
             if not isinstance(message, Done):
+                alike = False
                 if isinstance(message, Fit):
                     self._fit(member, message.error)
                     continue
@@ -431,7 +436,8 @@ class Floor:
                 member.held_back = member.shared and any(map(_is_asked, member.handed.values()))
             if not member.handed:
                 self._idle(member)
-            self._refill(member)
+            return self._refill(member) and alike and not member.retiring
+        return False
 
     def _idle(self, member: Member) -> None:
         """A runner has answered all that it was handed."""

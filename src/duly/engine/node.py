@@ -153,13 +153,16 @@ class Node:
             self._look = True
         while self._inbox:
             self._inbox.popleft()()
+        refilled = ready == {self._floor.pool.fileno()}
         if self._floor.pool.fileno() in ready:
             for event in self._floor.pool.events():
-                self._floor.hear(event)
+                refilled = self._floor.hear(event) and refilled
         now = time.monotonic()
-        for what in self._ticker.due(now):
+        due = self._ticker.due(now)
+        for what in due:
             self._do(what, now)
-        self._floor.dispatch(now)
+        if due or not refilled:
+            self._floor.dispatch(now)
         self._exchange()
 
     def _do(self, what: str | Member, now: float) -> None:
