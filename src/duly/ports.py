@@ -288,6 +288,9 @@ class Store(Protocol):
     def let_go(self) -> None:
         """Keep nothing open that a forked child must not inherit; the next verb opens it again, and nodes live on."""
 
+    def now(self) -> int:
+        """Return the time by the store's clock; from any thread, and at no cost worth naming."""
+
     def exchange(self, request: Request) -> Reply:
         """Do all of the request in one transaction, or nothing of it."""
 

@@ -300,6 +300,6 @@ def test_a_store_that_cannot_be_written_is_complained_of_once_in_a_while(
     stepped: Stepped, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(3):
-        stepped.node._answered(None, StoreFull("no room"), 0)
+        stepped.node._answered(None, StoreFull("no room"))
     assert caplog.text.count("no room; trying again") == 1
     stepped.node._ticker.clear("retry")

@@ -128,6 +128,7 @@ class Node:
 
     def _begin(self) -> None:
         thread, label = self._thread, self._settings.label
+        self._clock.follow(ask(thread, _call(lambda store: store.now)))
         self._number = ask(thread, _call(lambda store: store.enlist(self.name, self._bell.address, label)))
         self._cycle.node = self._number
         self._roster.set_lanes(ask(thread, _call(lambda store: store.lanes(self._roster.declared()))))
@@ -231,13 +232,12 @@ class Node:
 
     def _send(self, request: Any) -> None:
         def done(reply: Reply | None, error: BaseException | None) -> None:
-            at = time.monotonic_ns() // 1000
-            self._tell(lambda: self._answered(reply, error, at))
+            self._tell(lambda: self._answered(reply, error))
 
         # Who has nothing to watch can wait for the commit, and is back sooner by two changes of threads.
         (self._thread.post if any(member.handed for member in self._floor.crew) else self._thread.do)(request, done)
 
-    def _answered(self, reply: Reply | None, error: BaseException | None, at: int) -> None:
+    def _answered(self, reply: Reply | None, error: BaseException | None) -> None:
         if isinstance(error, StoreBusy | StoreFull):
             now = time.monotonic()
             if now >= self._complain_at:
@@ -250,7 +250,6 @@ class Node:
         assert reply is not None
         if not reply.done:
             raise GivenUp
-        self._clock.set(reply.now, at)
         self._cycle.answered(reply)
         now = time.monotonic()
         watched = self._floor.suspects.noted(now)

@@ -68,6 +68,10 @@ class StoreFile:
         if self._connection is not None:
             self._connection.set_busy_timeout(int(seconds * 1000))
 
+    def now(self) -> int:
+        """Return the time by this store's clock."""
+        return self._clock()
+
     # opening
     def open(self) -> None:
         """Open the file, made new or migrated if need be."""
