@@ -61,6 +61,11 @@ class Cycle:
         """Whether what there is to say can wait a moment: progress can, a suspect's beginning cannot."""
         return not (self._said or self._rejections or self._urgent)
 
+    def rights(self) -> set[tuple[int, int]]:
+        """The (key, claim) of all that the store is being told of, or is to be told."""
+        telling = {(said.attempt.held.key, said.attempt.held.claim) for said in (*self._said, *self._sent)}
+        return telling | {(attempt.held.key, attempt.held.claim) for attempt in self._noted.values()}
+
     # saying
     def finish(self, attempt: Attempt, outcome: Outcome) -> None:
         """An attempt came to its outcome."""

@@ -271,6 +271,17 @@ class Floor:
                 member.in_vain = True
                 member.runner.climb("kill", attempt.held.key, attempt.held.claim, "")
 
+    def attempts(self) -> list[Attempt]:
+        """All that wait or run here."""
+        suspect = self.suspects.attempt
+        handed = [attempt for member in self.crew for attempt in member.handed.values()]
+        return [*self.waiting.all(), *handed, *([suspect] if suspect is not None else [])]
+
+    def drop(self, attempt: Attempt) -> None:
+        """An attempt is another's by now, which nobody has told."""
+        if self.waiting.remove(attempt.held.key) is None:
+            self.let_go(attempt)
+
     def close_down(self) -> int:
         """Begin nothing more, and give back what has not begun; how many runners are at work."""
         self._closing = True

@@ -15,12 +15,16 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from duly.core.action import Policy
+from duly.core.estimate import RunTime
 from duly.engine.asking import ask
+from duly.engine.attempt import Attempt
 from duly.engine.clock import Clock
 from duly.engine.console import Console
 from duly.engine.crew import Member
 from duly.engine.floor import Floor, Room
 from duly.engine.inside import Inside
+from duly.engine.ledger import Ledger
 from duly.engine.rescue import rescue
 from duly.engine.roster import Roster
 from duly.engine.settings import Settings
@@ -39,6 +43,11 @@ COMPLAINT_SECONDS = 30.0
 
 NOTE_SECONDS = 0.01
 """Between two exchanges of which the second has nothing but progress to tell: many tasks' goes into one."""
+
+COMPARE_POLLS = 30
+"""Every so many polls what the store says that a node holds is compared with what it has."""
+
+MOST_HELD = 100_000
 
 SUSPECT_TURN = 4
 BUSY_SUSPECT_TURN = 16
@@ -84,6 +93,8 @@ class Node:
             lambda: make_pool(self.name), roster, settings, console, inside, self._ticker, self._epoll, self._clock
         )
         self._cycle = self._floor.cycle
+        self._ledger = Ledger()
+        self._polls = 0
         self._turns = 0
         self._look = True
         self._more = More(alone=False, shared=False)
@@ -283,6 +294,25 @@ class Node:
         self._ticker.set("poll", now + self._settings.poll)
         self._floor.hand_back_idle()
         self._thread.post(lambda store: store.dead(), self._polled)
+        self._polls += 1
+        if self._polls % COMPARE_POLLS == 0:
+            self._thread.post(lambda store: store.held(self._number, MOST_HELD), self._compare)
+
+    def _compare(self, stored: Any, error: BaseException | None) -> None:
+        """What the store says that this node holds is to be what it has."""
+
+        def take() -> None:
+            attempts = {(attempt.held.key, attempt.held.claim): attempt for attempt in self._floor.attempts()}
+            forgotten, lost = self._ledger.compare(stored, set(attempts), self._cycle.rights())
+            for held in forgotten:
+                log.error("task %s is this node's by the store, and not here: given back", held.id)
+                self._cycle.hand_back(Attempt(held, 0, Policy(), RunTime()))
+            for right in lost:
+                log.error("task %s is another's by the store, and still here: stopped", attempts[right].held.id)
+                self._floor.drop(attempts[right])
+
+        if error is None:
+            self._tell(take)
 
     def _polled(self, dead: Any, error: BaseException | None) -> None:
         def take() -> None:

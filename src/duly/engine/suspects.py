@@ -29,6 +29,11 @@ class Suspects:
         """Whether nothing else may be begun now."""
         return self._attempt is not None
 
+    @property
+    def attempt(self) -> Attempt | None:
+        """The suspect that waits for a fresh runner, or runs."""
+        return self._attempt
+
     def take(self, attempt: Attempt) -> None:
         """A suspect was claimed."""
         self._attempt = attempt

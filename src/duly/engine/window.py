@@ -44,9 +44,13 @@ class Window:
         """Take the most urgent of those held."""
         return heappop(self._heap)[3]
 
+    def all(self) -> list[Attempt]:
+        """All that is held."""
+        return [entry[3] for entry in self._heap]
+
     def take_all(self) -> list[Attempt]:
         """Take all that is held."""
-        taken, self._heap = [entry[3] for entry in self._heap], []
+        taken, self._heap = self.all(), []
         return taken
 
     def remove(self, key: int) -> Attempt | None:
@@ -84,6 +88,10 @@ class Waiting:
     def put(self, attempt: Attempt) -> None:
         """Hold an attempt."""
         (self.shared if attempt.isolation == "shared" else self.alone).put(attempt)
+
+    def all(self) -> list[Attempt]:
+        """All that is held."""
+        return [*self.alone.all(), *self.shared.all()]
 
     def take_all(self) -> list[Attempt]:
         """Take all that is held."""
