@@ -33,6 +33,15 @@ def alive(pid: int) -> bool:
         return False
 
 
+def parent(pid: int) -> int:
+    """Return the id of a process's parent, 0 if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            return int(stat.read().rpartition(")")[2].split()[1])
+    except (OSError, IndexError):
+        return 0
+
+
 def marked(mark: str) -> list[int]:
     """Return the processes whose environment, as it was at their start, holds this text."""
     found = []

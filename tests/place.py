@@ -26,24 +26,31 @@ class Place:
         self.url = f"sqlite:///{folder}/duly.db"
         self.app = duly.App(self.url)
         self.log = str(folder / "log")
+        self.effects = folder / "effects"
         self.mark = f"STORY={folder}"
         self._workers: list[subprocess.Popen[bytes]] = []
 
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DULY_")}
-        return {**kept, "DULY_URL": self.url, "STORY": str(self.folder), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT}/src"}
+        own = {"DULY_URL": self.url, "STORY": str(self.folder), "EFFECTS": str(self.effects)}
+        return {**kept, **own, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT}/src"}
 
     def start(self, *options: str) -> subprocess.Popen[bytes]:
         """Start a worker; return when it has enlisted and its runners were made."""
         known = {node.number for node, _ in self.app.nodes()}
+        worker = self.launch(*options)
+        eventually(lambda: worker.poll() is not None or {node.number for node, _ in self.app.nodes()} - known)
+        assert worker.poll() is None, self.said()
+        return worker
+
+    def launch(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start a worker, and wait for nothing."""
         with open(self.folder / "worker.log", "ab") as log:
             worker = subprocess.Popen(
                 [sys.executable, "-m", "duly", "worker", "-a", self.served, *options],
                 cwd=ROOT, env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         self._workers.append(worker)
-        eventually(lambda: worker.poll() is not None or {node.number for node, _ in self.app.nodes()} - known)
-        assert worker.poll() is None, self.said()
         return worker
 
     def stop(self, worker: subprocess.Popen[bytes]) -> int:
@@ -66,6 +73,10 @@ class Place:
     def lines(self) -> list[str]:
         """What tasks have written into the log."""
         return Path(self.log).read_text().splitlines() if os.path.exists(self.log) else []
+
+    def alive(self) -> list[int]:
+        """The workers that have not ended."""
+        return [worker.pid for worker in self._workers if worker.poll() is None]
 
     def left(self) -> list[int]:
         """The processes that are left of all workers."""

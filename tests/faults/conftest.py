@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.faults.killer import Killer
 from tests.faults.run import SOAK, Run
+from tests.place import Place
 
 HERE = Path(__file__).parent
 SOAK_SECONDS = 7200
@@ -23,6 +26,19 @@ def run(request: pytest.FixtureRequest) -> Run:
     told.append(("seed", run.seed))
     sys.stdout.write(f"{run}\n")  # pytest shows it with a failure
     return run
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A store and no worker yet; they will serve the App of `shop.py`."""
+    place = Place(tmp_path, "tests.faults.shop:app")
+    yield place
+    place.end()
+
+
+@pytest.fixture
+def killer(place: Place, run: Run) -> Killer:
+    return Killer(place, run)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

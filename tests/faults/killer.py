@@ -1,0 +1,130 @@
+"""Workers, and what happens to them: any of them, or any of their processes, is killed, stopped or continued."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterable
+
+from tests.faults.run import Run
+from tests.helpers import eventually, parent
+from tests.place import Place
+
+Worker = subprocess.Popen[bytes]
+
+
+class Killer:
+    """The workers of a place, whom the dice of a run may hit. `hits` counts what was killed."""
+
+    def __init__(self, place: Place, run: Run, *options: str) -> None:
+        self._place = place
+        self._run = run
+        self._options = options
+        self.workers: list[Worker] = []
+        self.hits = 0
+
+    # workers
+    def start(self, count: int = 1) -> list[Worker]:
+        """Start workers, and return when all have enlisted."""
+        started = [self._place.start(*self._options) for _ in range(count)]
+        self.workers += started
+        return started
+
+    def launch(self) -> Worker:
+        """Start a worker, and wait for nothing."""
+        worker = self._place.launch(*self._options)
+        self.workers.append(worker)
+        return worker
+
+    def any(self) -> Worker:
+        """One of the workers."""
+        return self._run.dice.choice(self.workers)
+
+    def kill(self, worker: Worker | None = None) -> None:
+        """Kill the supervisor of a worker, and nothing else of it."""
+        worker = worker or self.any()
+        self.workers.remove(worker)
+        worker.kill()
+        worker.wait()
+        self.hits += 1
+
+    def replace(self, worker: Worker | None = None) -> None:
+        """Kill a worker, and start another in its place."""
+        self.kill(worker)
+        self.launch()
+
+    def kill_all(self) -> None:
+        """Kill every process of every worker, in any order, as fast as that goes."""
+        pids = [worker.pid for worker in self.workers] + self.inner()
+        self._run.dice.shuffle(pids)
+        self.hits += send(signal.SIGKILL, pids)
+        for worker in self.workers:
+            worker.wait()
+        self.workers.clear()
+
+    def stop_all(self) -> list[int]:
+        """Tell all workers to end well; return their exit codes."""
+        codes = [self._place.stop(worker) for worker in self.workers]
+        self.workers.clear()
+        return codes
+
+    # their processes
+    def inner(self) -> list[int]:
+        """The processes within the workers: zygotes, runners, and what those have started."""
+        workers = {worker.pid for worker in self.workers}
+        return [pid for pid in self._place.left() if pid not in workers]
+
+    def zygotes(self, worker: Worker) -> list[int]:
+        """The process of a worker that starts its runners: one, or none while it is made anew."""
+        return [pid for pid in self._place.left() if parent(pid) == worker.pid]
+
+    def runners(self, worker: Worker) -> list[int]:
+        """The processes of a worker that run tasks, and what those have started."""
+        zygotes = set(self.zygotes(worker))
+        return [pid for pid in self.inner() if pid not in zygotes and _descends(pid, zygotes)]
+
+    def hit_runner(self) -> bool:
+        """Kill one process below a worker's zygote, if there is one: a runner, or a fork of one."""
+        runners = self.runners(self.any())
+        hit = bool(runners) and send(signal.SIGKILL, [self._run.dice.choice(runners)]) == 1
+        self.hits += hit
+        return hit
+
+
+def send(number: int, pids: Iterable[int]) -> int:
+    """Send a signal to processes; return how many of them were still there."""
+    sent = 0
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue
+        sent += 1
+    return sent
+
+
+def stop(pids: Iterable[int]) -> list[int]:
+    """Stop processes; return those that have come to stand still, when they have."""
+    stopped = [pid for pid in pids if send(signal.SIGSTOP, [pid])]
+    eventually(lambda: all(_state(pid) in "TZX" for pid in stopped))
+    return [pid for pid in stopped if _state(pid) == "T"]
+
+
+def go_on(pids: Iterable[int]) -> int:
+    """Let stopped processes continue; return how many of them were still there."""
+    return send(signal.SIGCONT, pids)
+
+
+def _state(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            return stat.read().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
+
+
+def _descends(pid: int, ancestors: set[int]) -> bool:
+    while pid > 1 and pid not in ancestors:
+        pid = parent(pid)
+    return pid in ancestors
