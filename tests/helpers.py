@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dis
 import os
+import resource
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -55,6 +57,20 @@ def marked(mark: str) -> list[int]:
         except OSError:  # gone meanwhile, or another's
             continue
     return found
+
+
+@contextmanager
+def no_descriptors(but: int = 0) -> Iterator[None]:
+    """Let this process open no file, or only so many more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = max(int(fd) for fd in os.listdir("/proc/self/fd")) + 1
+    with ExitStack() as undo:
+        while (filler := os.dup(0)) < most:
+            undo.callback(os.close, filler)
+        os.close(filler)
+        undo.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most + but, hard))
+        yield
 
 
 class Interrupted(BaseException):

@@ -97,6 +97,13 @@ def test_what_is_refused_is_refused_by_the_same_errors_as_elsewhere(app: App, wh
     assert words in told[1]
 
 
+def test_a_question_too_large_for_the_descriptors_that_are_left_is_refused_by_name(app: App, echo: Any) -> None:
+    take_all = "__import__('resource').setrlimit(__import__('resource').RLIMIT_NOFILE, (3, 3))"
+    take_all = f"app.submit('family:echo', 1) and {take_all}"
+    code, words = run(app, "try_to", f"{take_all} or app.submit('family:echo', {{'value': 'x' * 100_000}})")
+    assert (code, words) == ("store_unavailable", "the worker had no file descriptor left to hear this by")
+
+
 def test_a_passport_made_by_hand_is_refused_if_no_store_could_keep_it(app: App) -> None:
     made = "__import__('duly').Passport(id='{}', action='a:b', version={}, payload_json='1')"
     for passport in (made.format("x", 1 << 61), made.format("x" * 300, 1), made.format("", 1)):

@@ -625,6 +625,19 @@ def take_all_files(options):
     return "x" * options
 
 
+def take_more_than_all_files(options):
+    take_all_files(options)
+    os.open(os.devnull, os.O_RDONLY)
+
+
+async def async_take_all_files(options):
+    return take_all_files(options)
+
+
+def leave_files_open(options):
+    leave_files_open.left = [os.open(os.devnull, os.O_RDONLY) for _ in range(options)]
+
+
 def lower_the_memory_limit(options):
     resource.setrlimit(resource.RLIMIT_DATA, (2**28, 2**28))
     return "answered"

@@ -1,10 +1,12 @@
 import gc
 import os
 import socket
+from contextlib import nullcontext
 
 import pytest
 
 from duly.runner.channel import INLINE, Channel, pair
+from tests.helpers import no_descriptors
 
 
 @pytest.fixture
@@ -42,6 +44,23 @@ def test_a_packet_larger_than_is_taken_is_refused_and_leaves_nothing_open(ends):
     with pytest.raises(ValueError, match="more than"):
         there.receive()
     assert open_descriptors() == before
+
+
+@pytest.mark.parametrize("either", ["here", "there"])
+def test_where_no_descriptor_is_left_what_is_to_be_understood_instead_arrives(ends, either):
+    here, there = ends
+    large = b"x" * (INLINE + 1)
+    before = open_descriptors()
+
+    with no_descriptors() if either == "here" else nullcontext():
+        here.send_or(large, lambda: b"instead")
+        here.send_or(b"small", lambda: b"")
+    with no_descriptors() if either == "there" else nullcontext():
+        assert [bytes(there.receive()), bytes(there.receive())] == [b"instead", b"small"]
+    assert open_descriptors() == before
+
+    here.send_or(large, lambda: b"instead")
+    assert bytes(there.receive()) == large
 
 
 def test_packets_keep_their_order_and_their_borders(ends):

@@ -8,6 +8,7 @@ import select
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from queue import SimpleQueue
 from typing import Any
 
@@ -20,6 +21,7 @@ from duly.runner.channel import Channel, pair
 from duly.runner.context import HERE, Task, asker
 from duly.runner.line import Answers, Line
 from duly.wire.runner import Answered, Ask, Question, Refused, Target, Work, decode_from_runner
+from tests.helpers import no_descriptors
 
 SECONDS = 10
 MOST = 1000
@@ -234,3 +236,22 @@ def test_it_can_be_asked_by_coroutines(ends: Ends) -> None:
         return await asyncio.gather(*futures)
 
     assert asyncio.run(asking()) == [bytes([n]) for n in range(10)]
+
+
+def test_who_has_no_descriptor_for_a_large_answer_is_told_so_and_asks_on(ends: Ends) -> None:
+    for short in (True, False):
+        ask = ends.ask()
+        with no_descriptors() if short else nullcontext():
+            assert ends.answers.send(Answered(ask.number, b"x" * 100_000))
+            told = ends.told.get(timeout=SECONDS)
+        assert isinstance(told, StoreUnavailable) if short else told == b"x" * 100_000
+
+
+def test_a_question_that_is_too_large_for_what_is_left_is_told_as_such(ends: Ends) -> None:
+    with no_descriptors():
+        ask = ends.ask(b"x" * 2 * MOST)
+        assert ask.verb == "find", "this small one needs none"
+    ends.line.most = 100_000
+    with no_descriptors():
+        ask = ends.ask(b"x" * 100_000)
+    assert (ask.verb, ask.body) == ("unheard", b"")

@@ -3,16 +3,17 @@ import resource
 import select
 import signal
 import time
-from contextlib import ExitStack
 
 import pytest
 
 from duly import ports
 from duly.errors import RunnerUnavailable
-from duly.runner.pool import Pool
+from duly.runner.pool import RESERVE, Pool
 from duly.wire.runner import Done, Setup, Target, Work
-from tests.helpers import alive, eventually
+from tests.helpers import alive, eventually, no_descriptors
 from tests.runner import targets
+
+LARGE = '"' + "x" * 100_000 + '"'
 
 
 class Place:
@@ -22,8 +23,11 @@ class Place:
         self.pool = Pool(f"test-{os.urandom(8).hex()}")
         self.heard = []
 
-    def start(self, *names, preload=True):
-        chosen = [Target(module=targets.__name__, file=targets.__file__, attribute=name) for name in names]
+    def start(self, *names, preload=True, isolation="process"):
+        chosen = [
+            Target(module=targets.__name__, file=targets.__file__, attribute=name, isolation=isolation)
+            for name in names
+        ]
         self.pool.start(Setup(targets=chosen, preload=preload))
 
     def spawn(self):
@@ -284,19 +288,56 @@ def test_nothing_of_the_supervisors_is_open_in_a_runner(place, tmp_path):
 def test_where_descriptors_are_short_none_is_lost_at_each_try(place):
     place.start("echo")
     runner = place.spawn()
-    most = max(int(fd) for fd in os.listdir("/proc/self/fd")) + 1
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with ExitStack() as fillers:
-        while (filler := os.dup(0)) < most:
-            fillers.callback(os.close, filler)
-        os.close(filler)
-        before = os.listdir("/proc/self/fd")
-        fillers.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        assert not runner.hand(work(1, options='"' + "x" * 100_000 + '"'))
-        for room in range(8):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most + room, hard))
+    before = os.listdir("/proc/self/fd")
+    for room in range(8 + RESERVE):
+        with no_descriptors(but=room):
+            if room == 0:
+                assert not runner.hand(work(1, options=LARGE))
             with pytest.raises(RunnerUnavailable):
                 place.pool.spawn()
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        assert os.listdir("/proc/self/fd") == before
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_supervisor_without_descriptors_hears_that_a_large_answer_could_not_come(place):
+    place.start("echo")
+    runner = place.spawn()
+    assert runner.hand(work(1, options=LARGE))
+    with no_descriptors():
+        assert [(done.kind, done.error.type) for done in place.done(1)] == [("raised", "OSError")]
+    assert runner.hand(work(2, options=LARGE))
+    assert place.done(2)[1].value == LARGE, "it goes on"
+
+
+def test_a_supervisor_without_descriptors_takes_back_what_is_large(place, tmp_path):
+    place.start("echo", "be_silent")
+    runner = place.spawn()
+    runner.hand(work(1, 1, options=f'"{tmp_path}/pid"'))
+    place.until((tmp_path / "pid").exists)
+    assert runner.hand(work(2, options=LARGE))
+    with no_descriptors():
+        assert runner.take_back() == [(2, 1)]
+
+
+@pytest.mark.parametrize("how", ["process", "shared"])
+def test_a_runner_without_descriptors_says_that_it_cannot_have_what_is_large(place, how):
+    place.start("take_all_files", "async_take_all_files", isolation=how)
+    runner = place.spawn()
+    target = int(how == "shared")
+    assert runner.hand(work(1, target, options="7"))
+    place.done(1)
+    assert runner.hand(work(2, target, options=LARGE))
+    _, told = place.done(2)
+    why = "no file descriptor was free to receive the payload by"
+    assert (told.kind, told.error.message, told.retire) == ("raised", why, True)
+    assert not place.of(ports.Ended)
+
+
+def test_a_runner_in_which_files_were_left_open_asks_to_be_replaced(place):
+    place.start("leave_files_open")
+    runner = place.spawn()
+    for key in range(1, 9):
+        runner.hand(work(key, options="10"))
+        place.done(key)
+    assert [done.retire for done in place.answers()] == 8 * [False]
+    runner.hand(work(9, options=str(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)))
+    assert place.done(9)[8].retire

@@ -18,9 +18,18 @@ from duly.core.passport import Options, Passport
 from duly.engine.asking import Carrier, Verb, pursue
 from duly.engine.attempt import Attempt
 from duly.engine.desk import CancelAnswer, Desk
-from duly.errors import DulyError, ErrorData, InvalidInput, NotAvailable, OptionInvalid, PayloadInvalid, StoreBusy
+from duly.errors import (
+    DulyError,
+    ErrorData,
+    InvalidInput,
+    NotAvailable,
+    OptionInvalid,
+    PayloadInvalid,
+    StoreBusy,
+    StoreUnavailable,
+)
 from duly.ports import EventRow, Filter, Glance, Part, Runner, TaskRow
-from duly.wire.runner import MOST_CHILDREN, Answered, Ask, Declared, Question, Refused, encode
+from duly.wire.runner import MOST_CHILDREN, UNHEARD, Answered, Ask, Declared, Question, Refused, encode
 
 MOST_TOGETHER = 1_000
 """Tasks in one question; many are submitted by several."""
@@ -185,6 +194,9 @@ class Inside:
         caller = self.callers.setdefault(runner.number, _Caller(runner))
         if ask.verb == "forget":
             caller.forget(ask.number)
+            return
+        if ask.verb == UNHEARD:
+            self._refuse(runner, ask.number, StoreUnavailable("the worker had no file descriptor left to hear this by"))
             return
         if ask.verb not in KINDS or ask.number in caller.pending:
             raise ValueError(f"no question: {ask.verb} {ask.number}")

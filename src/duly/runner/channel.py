@@ -1,26 +1,32 @@
 """A channel of packets between two processes: small ones go through the socket, large ones through memory.
 
 A default Unix socket refuses packets of about 200 kB; above `INLINE` the bytes go into a sealed memfd whose
-descriptor is sent instead (SCM_RIGHTS), so they are copied by neither kernel queue.
+descriptor is sent instead (SCM_RIGHTS), so they are copied by neither kernel queue. A process that can hold no more
+descriptors gets none: what it is to understand then comes along, in the packet itself.
 """
 
 from __future__ import annotations
 
 import array
+import errno
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from duly.runner.linux import above_standard_files, sealed_copy
 
-INLINE = 64 * 1024
-"""The largest packet that goes through the socket itself."""
+INLINE = 66 * 1024
+"""The largest packet that goes through the socket itself: an update, which may have 64 KiB, needs no descriptor."""
+
+SHORTAGES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETOOMANYREFS))
+"""Why no descriptor can be made, though the other end is well."""
 
 MOST_FDS = 8
 _ELSEWHERE = b"\xc1"
 """A packet that says: what is meant is in the descriptor that came along (0xc1 is never used in msgpack)."""
 _CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)
+_CUT_OFF = int(socket.MSG_CTRUNC)
 _FD_SPACE = socket.CMSG_SPACE(MOST_FDS * array.array("i").itemsize)
 
 
@@ -50,8 +56,11 @@ class Channel:
         """The descriptor to wait on."""
         return self.sock.fileno()
 
-    def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
-        """Send a packet, and duplicates of descriptors; `BlockingIOError` if it would have to wait and must not."""
+    def send(self, data: bytes, fds: Sequence[int] = (), *, instead: bytes = b"") -> None:
+        """Send a packet, and duplicates of descriptors; `BlockingIOError` if it would have to wait and must not.
+
+        A large one can be replaced, where the other end has no descriptor left, by what it is to understand `instead`.
+        """
         if len(data) <= INLINE:
             if fds:
                 socket.send_fds(self.sock, [data], list(fds))
@@ -60,14 +69,27 @@ class Channel:
             return
         fd = sealed_copy(data)
         try:
-            socket.send_fds(self.sock, [_ELSEWHERE], [fd])
+            socket.send_fds(self.sock, [_ELSEWHERE, instead], [fd])
         finally:
             os.close(fd)
 
+    def send_or(self, data: bytes, instead: Callable[[], bytes]) -> None:
+        """Send a packet, or this small one instead where at either end there is no descriptor for a large one."""
+        if len(data) <= INLINE:
+            self.sock.send(data)
+            return
+        small = instead()
+        try:
+            self.send(data, instead=small)
+        except OSError as error:
+            if error.errno not in SHORTAGES:
+                raise
+            self.sock.send(small)
+
     def receive(self, flags: int = 0) -> bytes | memoryview:
         """Receive a packet, for use before the next call; descriptors that come with it are closed."""
-        size, ancillary, _, _ = self.sock.recvmsg_into(self._views, _FD_SPACE, _CLOEXEC | flags)
-        if not ancillary:
+        size, ancillary, told, _ = self.sock.recvmsg_into(self._views, _FD_SPACE, _CLOEXEC | flags)
+        if not (ancillary or told & _CUT_OFF):
             return self._view[:size]
         data, fds = self._unpacked(size, ancillary)
         for fd in fds:
@@ -75,7 +97,7 @@ class Channel:
         return data
 
     def receive_fds(self) -> tuple[bytes | memoryview, list[int]]:
-        """Receive a packet and the descriptors that came with it."""
+        """Receive a packet and the descriptors that came with it, as many as this process can hold."""
         size, ancillary, _, _ = self.sock.recvmsg_into(self._views, _FD_SPACE, _CLOEXEC)
         return self._unpacked(size, ancillary)
 
@@ -85,8 +107,10 @@ class Channel:
         for level, kind, content in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
-        if data != _ELSEWHERE or not fds:
+        if data[:1] != _ELSEWHERE:
             return data, fds.tolist()
+        if not fds:
+            return data[1:], []
         try:
             return self._fetch(fds[0]), []
         finally:

@@ -24,20 +24,17 @@ from duly.runner.context import CURRENT, HERE, Task
 from duly.runner.fresh import Fresh
 from duly.runner.handler import Answer, Handler, failed, found, judged
 from duly.runner.linux import own_memory
+from duly.runner.shortage import tell, tell_unheard
 from duly.runner.stopper import Stopper
 from duly.runner.updates import ByThread
-from duly.runner.wear import Wear
-from duly.wire.runner import Done, Fit, Mark, Said, Setup, Work, decode_to_runner, encode
+from duly.runner.wear import BRIEFLY, Wear
+from duly.wire.runner import Done, Fit, Mark, Said, Setup, Unheard, Work, decode_to_runner, encode
 
 if TYPE_CHECKING:
     import asyncio
 
 MEMORY_SLACK = 256 * 1024 * 1024
 """What an attempt may reserve beyond twice its memory limit: reserving is not using, the supervisor measures use."""
-
-
-BRIEFLY = 50_000
-"""Nanoseconds in which nobody can start a process."""
 
 
 class Child:
@@ -88,12 +85,14 @@ class Child:
         plain = self._plain()
         while data := self._channel.receive():
             work = decode_to_runner(data)
+            if isinstance(work, Unheard):
+                tell_unheard(self._channel, work)
             if not isinstance(work, Work):
-                continue  # it was meant for one that runs many at a time
+                continue  # to stop is meant for one that runs many at a time
             if work.target not in plain:
                 self._become(work)
                 return
-            self._channel.send(encode(self._attempt(work)))
+            tell(self._channel, self._attempt(work))
             self._mark.end()
 
     def _plain(self) -> set[int]:
@@ -109,8 +108,7 @@ class Child:
             Fresh(self._serve_alone, self._channel, self._mark, self._writer).run(first)
 
     def _answer(self, work: Work) -> None:
-        done = self._attempt(work)
-        self._channel.send(encode(done))
+        tell(self._channel, self._attempt(work))
         self._mark.end()
 
     def _serve_alone(self, work: Work) -> int:
@@ -233,8 +231,8 @@ class Child:
         """`perform` answers when all is done: threads that keep a program alive are waited for, as at its exit."""
         if not self._setup.perform:
             return
-        for tell in reversed(getattr(threading, "_threading_atexits", ())):
-            tell()  # pools that were left open: their threads end only when they hear that all is over
+        for end in reversed(getattr(threading, "_threading_atexits", ())):
+            end()  # pools that were left open: their threads end only when they hear that all is over
         main = threading.main_thread()
         while threads := [thread for thread in threading.enumerate() if not thread.daemon and thread is not main]:
             for thread in threads:

@@ -29,8 +29,6 @@ _ENTRIES = tuple(os.path.join(_OWN, name) for name in ("child.py", "targets.py")
 
 def describe(error: BaseException) -> ErrorData:
     """Describe an exception as data; never raises, whatever the exception's own methods do."""
-    from duly.core.fingerprint import fingerprint  # noqa: PLC0415 - 3 ms that a runner without errors need not spend
-
     kind = _guarded(lambda: _type_name(type(error)), "Exception")
     message = _guarded(lambda: _cut(str(error)), "<its text cannot be had>")
     users = _guarded(lambda: _users_part(error.__traceback__), None)
@@ -38,7 +36,7 @@ def describe(error: BaseException) -> ErrorData:
         type=kind,
         message=message,
         traceback=_guarded(lambda: _cut(_text(error, users)), f"{kind}: {message}"),
-        fingerprint=_guarded(lambda: fingerprint(kind, message, _places(users)), ""),
+        fingerprint=_guarded(lambda: _fingerprint(kind, message, users), ""),
         code=_guarded(lambda: _code(error), None),
         data=_guarded(lambda: _data(error), None),
     )
@@ -53,6 +51,12 @@ def _text(error: BaseException, users: TracebackType | None) -> str:
     """The traceback with causes, contexts and notes, from the user's first line on."""
     shown = traceback.TracebackException(type(error), error, users, limit=-MOST_FRAMES, compact=True)
     return "".join(shown.format())
+
+
+def _fingerprint(kind: str, message: str, users: TracebackType | None) -> str:
+    from duly.core.fingerprint import fingerprint  # noqa: PLC0415 - 3 ms that a runner without errors need not spend
+
+    return fingerprint(kind, message, _places(users))
 
 
 def _places(users: TracebackType | None) -> list[tuple[str, str]]:

@@ -18,7 +18,8 @@ from typing import NoReturn
 from duly.runner import output
 from duly.runner.channel import Channel
 from duly.runner.linux import children_of, die_with_parent
-from duly.wire.runner import Done, Mark, Work, decode_to_runner, encode
+from duly.runner.shortage import tell_unheard
+from duly.wire.runner import Done, Mark, Unheard, Work, decode_to_runner, encode
 
 
 class Fresh:
@@ -35,15 +36,13 @@ class Fresh:
     def run(self, first: Work) -> None:
         """Run attempts until the supervisor closes the channel."""
         gc.freeze()  # what is not looked at in the fork need not be copied
-        work = first
-        while True:
-            self._attempt(work)
-            data = self._channel.receive()
-            if not data:
-                return
+        self._attempt(first)
+        while data := self._channel.receive():
             message = decode_to_runner(data)
-            assert isinstance(message, Work)
-            work = message
+            if isinstance(message, Work):
+                self._attempt(message)
+            elif isinstance(message, Unheard):
+                tell_unheard(self._channel, message)
 
     def _attempt(self, work: Work) -> None:
         own = os.getpid()

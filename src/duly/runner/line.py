@@ -27,7 +27,17 @@ import msgspec
 
 from duly.errors import DulyError, NotAvailable, PayloadInvalid, StoreUnavailable
 from duly.runner.channel import Channel, pair
-from duly.wire.runner import Answered, Ask, Declared, Question, decode_answered, decode_declared, encode
+from duly.wire.runner import (
+    UNHEARD,
+    Answered,
+    Ask,
+    Declared,
+    Question,
+    Refused,
+    decode_answered,
+    decode_declared,
+    encode,
+)
 
 Done: TypeAlias = Callable[[Any, BaseException | None], None]
 """Called with the answer or the error in the thread that reads; must be quick and not raise."""
@@ -36,6 +46,8 @@ MOST_UNSENT = 64 * 1024 * 1024
 """Bytes of answers that a supervisor keeps for a runner that does not read them; each counts for `LEAST` at least."""
 
 LEAST = 4 * 1024
+
+_UNTOLD = Refused.of(StoreUnavailable("no file descriptor was free to pass on an answer of more than 64 KiB by"))
 
 _ANY_SIZE = 1 << 40
 _NOBODY: tuple[Context, Done] = Context(), lambda _answer, _error: None
@@ -137,8 +149,11 @@ class Line:
         return number
 
     def _say(self, number: int, question: Question) -> None:
+        asker = self._asker()
         try:
-            self._channel.send(encode(Ask(*self._asker(), number, *question)))
+            self._channel.send_or(
+                encode(Ask(*asker, number, *question)), lambda: encode(Ask(*asker, number, UNHEARD, b""))
+            )
         except OSError as error:
             raise StoreUnavailable(f"the worker cannot be asked: {error}") from None
 
@@ -180,7 +195,7 @@ class Answers:
         ours.setblocking(False)
         self._channel = Channel(ours, most=0)
         self._epoll = epoll
-        self._unsent: deque[bytes] = deque()
+        self._unsent: deque[Answered] = deque()
         self._bytes = 0
 
     def fileno(self) -> int:
@@ -193,30 +208,32 @@ class Answers:
 
     def send(self, answered: Answered) -> bool:
         """Send an answer; False if too much is unsent already, and this is not kept."""
-        data = encode(answered)
         if self._unsent:
-            return self._keep(data)
+            return self._keep(answered)
         try:
-            self._channel.send(data)
+            self._send(answered)
         except BlockingIOError:
             self._epoll.register(self, select.EPOLLOUT)
-            return self._keep(data)
+            return self._keep(answered)
         except OSError:
             pass  # it has closed its end, or is gone
         return True
 
-    def _keep(self, data: bytes) -> bool:
-        if self._unsent and self._bytes + _cost(data) > MOST_UNSENT:
+    def _send(self, answered: Answered) -> None:
+        self._channel.send_or(encode(answered), lambda: encode(Answered(answered.number, refused=_UNTOLD)))
+
+    def _keep(self, answered: Answered) -> bool:
+        if self._unsent and self._bytes + _cost(answered) > MOST_UNSENT:
             return False
-        self._unsent.append(data)
-        self._bytes += _cost(data)
+        self._unsent.append(answered)
+        self._bytes += _cost(answered)
         return True
 
     def flush(self) -> None:
         """Send what there is room for now."""
         try:
             while self._unsent:
-                self._channel.send(self._unsent[0])
+                self._send(self._unsent[0])
                 self._bytes -= _cost(self._unsent.popleft())
         except BlockingIOError:
             return
@@ -231,8 +248,8 @@ class Answers:
         self.theirs.close()
 
 
-def _cost(data: bytes) -> int:
-    return max(LEAST, len(data))
+def _cost(answered: Answered) -> int:
+    return max(LEAST, len(answered.body))
 
 
 def line_end(fd: int) -> Channel:

@@ -23,7 +23,7 @@ from duly import ports
 from duly.core.stopping import Rung
 from duly.errors import RunnerUnavailable
 from duly.runner import launch, output
-from duly.runner.channel import Channel, pair
+from duly.runner.channel import INLINE, Channel, pair
 from duly.runner.line import Answers
 from duly.runner.linux import LABEL, STOP_SIGNAL, Family, kill_labelled, shared_page, signal_child
 from duly.wire.runner import (
@@ -36,6 +36,7 @@ from duly.wire.runner import (
     Spawn,
     Spawned,
     Stop,
+    Unheard,
     Work,
     decode_from_runner,
     decode_from_zygote,
@@ -46,6 +47,10 @@ from duly.wire.runner import (
 
 RECEIVE_MOST = 512
 """Packets read from one runner before the others have their turn."""
+
+
+RESERVE = 8
+"""Descriptors that no runner is started at the cost of: large values, signals and looks at processes need some."""
 
 
 class Runner:
@@ -117,8 +122,9 @@ class Runner:
     # work
     def hand(self, work: Work) -> bool:
         """Hand over one attempt; False if that is not possible just now."""
+        data = encode(work)
         try:
-            self.channel.send(encode(work))
+            self.channel.send(data, instead=encode(Unheard(work.key, work.claim)) if len(data) > INLINE else b"")
         except (BrokenPipeError, ConnectionResetError):
             pass  # it is ending: its end will say what became of this
         except OSError:  # there is no room, or no descriptor for what is large
@@ -152,7 +158,7 @@ class Runner:
             # Not to wait is said for each call: the descriptor's own flag is shared with the runner.
             while data := end.receive(int(socket.MSG_DONTWAIT)):
                 work = decode_to_runner(data)
-                if isinstance(work, Work):
+                if not isinstance(work, Stop):
                     taken.append((work.key, work.claim))
         return taken
 
@@ -278,6 +284,11 @@ class Pool:
             )
         except OSError as error:
             raise RunnerUnavailable(f"no runner could be started: {error}") from None
+        try:
+            _see_free(RESERVE + sum(not each.pid for each in self.runners.values()))  # one comes with each birth
+        except OSError as error:
+            runner.close()
+            raise RunnerUnavailable(f"no runner is started that would take the last descriptors: {error}") from None
         self.runners[runner.number] = runner
         self._tell(encode(Spawn(runner.number)), runner.take_spawn_fds())
         runner.passed_on()
@@ -393,6 +404,13 @@ class Pool:
             runner.close()
         self.runners.clear()
         self._epoll.close()
+
+
+def _see_free(count: int) -> None:
+    """Raise `OSError` unless so many more descriptors could be opened."""
+    with ExitStack() as close:
+        for _ in range(count):
+            close.callback(os.close, os.eventfd(0, os.EFD_CLOEXEC))
 
 
 def check_platform() -> None:

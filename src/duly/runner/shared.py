@@ -23,8 +23,9 @@ from duly.runner.channel import Channel
 from duly.runner.context import CURRENT, Task
 from duly.runner.handler import Answer, Handler, failed, judged
 from duly.runner.linux import STOP_SIGNAL
+from duly.runner.shortage import tell, tell_unheard
 from duly.runner.wear import Wear
-from duly.wire.runner import Done, Mark, Said, Work, decode_to_runner, encode
+from duly.wire.runner import Done, Mark, Said, Unheard, Work, decode_to_runner, encode
 
 READ_MOST = 64
 """Messages that are read before the coroutines have their turn."""
@@ -84,6 +85,8 @@ class Shared:
             message = decode_to_runner(data)
             if isinstance(message, Work):
                 self._begin(message)
+            elif isinstance(message, Unheard):
+                tell_unheard(self._channel, message)
             else:
                 self._ask(message.key, message.claim, message.reason)
 
@@ -129,7 +132,7 @@ class Shared:
     def _send(self, work: Work, since: int, answer: Answer, children: list[Passport] | None = None) -> None:
         nanoseconds = time.monotonic_ns() - since
         output.flush()
-        self._channel.send(encode(Done(work.key, work.claim, nanoseconds, *answer, self._wear.worn(0), children)))
+        tell(self._channel, Done(work.key, work.claim, nanoseconds, *answer, self._wear.worn(0), children))
 
     def _say(self, said: Said) -> None:
         self._channel.send(encode(said))

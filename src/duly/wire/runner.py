@@ -129,7 +129,14 @@ class Stop(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
     reason: str
 
 
-ToRunner: TypeAlias = Work | Stop
+class Unheard(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """What a runner understands in place of `Work` that is too large for it: it can hold no more descriptors."""
+
+    key: int
+    claim: int
+
+
+ToRunner: TypeAlias = Work | Stop | Unheard
 
 
 Kind = Literal["success", "failure", "snooze", "raised", "invalid", "memory", "stopped", "missing", "died", "refused"]
@@ -192,6 +199,10 @@ class Question(NamedTuple):
 
     verb: str
     body: bytes
+
+
+UNHEARD = "unheard"
+"""The verb that a supervisor understands in place of a question that is too large: it can hold no more descriptors."""
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
