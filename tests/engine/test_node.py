@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import duly
@@ -23,11 +24,12 @@ from duly.engine.roster import Roster
 from duly.engine.settings import Settings
 from duly.engine.storethread import StoreThread
 from duly.errors import StoreFull
-from duly.ports import CancelAsked, Request, Want
+from duly.ports import CancelAsked, Request, Told, Want
 from duly.runner.pool import Pool
 from duly.runner.targets import from_callable
 from duly.store.sqlite.bell import DatagramBell
 from duly.store.sqlite.store import SqliteStore
+from duly.wire.runner import Said
 from tests.engine import errands
 from tests.engine.making import SECONDS, asked, posted, submission
 from tests.helpers import eventually
@@ -294,6 +296,25 @@ def test_a_suspect_that_is_another_nodes_by_now_is_not_begun(stepped: Stepped) -
     stepped.until(lambda: not stepped.node._cycle.under_way)
     assert not stepped.handed()
     assert not stepped.node._floor.suspects.alone
+
+
+def test_what_tells_something_has_begun_though_its_runner_shows_nothing_of_it_any_more(stepped: Stepped) -> None:
+    stop = [member.runner.pid for member in stepped.node._floor.crew if member.ready]
+    for pid in stop:
+        os.kill(pid, signal.SIGSTOP)  # its mark stays as it is after the end of a task: empty
+    (lane,) = asked(stepped.thread, lambda store: store.lanes())
+    asked(stepped.thread, Request(submits=[submission("s", lane.number)]))
+    stepped.node._look = True
+    stepped.until(stepped.handed)
+    (member,) = [member for member in stepped.node._floor.crew if member.handed]
+    (attempt,) = member.handed.values()
+    told = Said(attempt.held.key, attempt.held.claim, "info", '{"done": 1}', "done")
+    stepped.node._floor.hear(Told(member.runner, [told]))
+    stepped.until(lambda: stepped.stored().info)
+    (row,) = asked(stepped.thread, lambda store: store.events("s", 0, 10))
+    assert [kind for kind, *_ in msgspec.json.decode(row.body)] == ["start", "info"]
+    for pid in stop:
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_a_store_that_cannot_be_written_is_complained_of_once_in_a_while(

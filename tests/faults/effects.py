@@ -11,7 +11,7 @@ from typing import NamedTuple
 class Effect(NamedTuple):
     """One line: `begin` or `end` of an execution, at a moment of the wall clock in microseconds.
 
-    `(pid, began)` names the execution; `kind` is how it is isolated.
+    `(pid, began)` names the execution; `kind` is how it is isolated, `moment` is by the monotonic clock.
     """
 
     what: str
@@ -21,6 +21,7 @@ class Effect(NamedTuple):
     began: int
     at: int
     kind: str
+    moment: int = 0
 
 
 def read(path: Path | str) -> list[Effect]:
@@ -42,5 +43,5 @@ def by_task(effects: Iterable[Effect]) -> dict[str, list[Effect]]:
 
 
 def _effect(line: str) -> Effect:
-    what, task, attempt, pid, began, at, kind = line.split(" ")
-    return Effect(what, task, int(attempt), int(pid), int(began), int(at), kind)
+    what, task, attempt, pid, began, at, kind, moment = line.split(" ")
+    return Effect(what, task, int(attempt), int(pid), int(began), int(at), kind, int(moment))

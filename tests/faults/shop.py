@@ -36,9 +36,13 @@ def tell(line: str) -> None:
 def told(task: duly.Task, kind: str = "process") -> Iterator[Trace]:
     """Tell of an execution: that it begins, and that it comes to its end without an exception."""
     trace = [os.getpid(), time.time_ns() // 1000]
-    tell(f"begin {task.id} {task.attempt} {trace[0]} {trace[1]} {trace[1]} {kind}")
+    _tell_effect("begin", task, trace, trace[1], kind)
     yield trace
-    tell(f"end {task.id} {task.attempt} {trace[0]} {trace[1]} {time.time_ns() // 1000} {kind}")
+    _tell_effect("end", task, trace, time.time_ns() // 1000, kind)
+
+
+def _tell_effect(what: str, task: duly.Task, trace: Trace, at: int, kind: str) -> None:
+    tell(f"{what} {task.id} {task.attempt} {trace[0]} {trace[1]} {at} {kind} {time.monotonic_ns() // 1000}")
 
 
 @app.action("faults:work", retry=SOON)

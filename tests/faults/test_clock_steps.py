@@ -15,7 +15,6 @@ from tests.faults.effects import Effect, by_task, read
 from tests.faults.run import Run
 from tests.faults.shop import SOON
 from tests.faults.stepping import SteppedClock, SteppedPlace
-from tests.helpers import eventually
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -88,7 +87,9 @@ def _submit(place: SteppedPlace, run: Run, submitted: list[Submitted], over: thr
         moment = place.clock.moment()
         handle = place.app.submit(*run.dice.choice(ACTIONS), **options)
         submitted.append(Submitted(handle.id, moment, date))
-        run.pause(0.0, 0.04)
+        run.pause(
+            *run.dice.choices(((0.0, 0.04), (2.0, 3.0)), (50, 1))[0]
+        )  # where nothing comes, nothing is looked for
 
 
 def _date(run: Run, clock: SteppedClock) -> int | None:

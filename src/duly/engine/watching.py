@@ -144,10 +144,10 @@ class Watch:
             self._cycle.note(attempt)
 
     def notice_running(self, member: Member, attempt: Attempt) -> None:
-        """An attempt that tells something has begun, also if nobody has looked yet."""
+        """An attempt that tells something has begun, also if nobody has looked yet; and even if it is over by now."""
         running = member.runner.running()
-        if member.began(attempt, running):
-            self.notice(attempt, member.since(attempt, running))
+        known = member.began(attempt, running)
+        self.notice(attempt, member.since(attempt, running) if known else time.monotonic())
 
     def _stop_alone(self, member: Member, attempt: Attempt) -> None:
         """What is to be stopped must have nobody behind it that could be hit instead."""

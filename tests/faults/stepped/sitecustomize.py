@@ -3,7 +3,7 @@
 Python imports a module of this name at its start if it is on PYTHONPATH.
 """
 
-import datetime
+import datetime  # noqa: ICN001
 import mmap
 import os
 import struct
