@@ -62,6 +62,8 @@ def test_a_file_that_cannot_be_read_is_named(folder: Path) -> None:
         ("concurrency", "many"),
         ("concurrency", None),
         ("url", 5),
+        ("keep", "long"),
+        ("keep_failed", -1),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_by_its_name(name: str, value: Any) -> None:
@@ -82,10 +84,15 @@ def test_an_unknown_name_in_the_file_is_refused_too(folder: Path) -> None:
         load({}, {})
 
 
-@pytest.mark.parametrize("name", ["lease", "schema", "keep", "status_file", "max_cpu_pressure", "addons"])
+@pytest.mark.parametrize("name", ["lease", "schema", "max_cpu_pressure", "addons"])
 def test_a_setting_to_come_says_so(name: str) -> None:
     with pytest.raises(NotAvailable, match=f"the setting '{name}' is not in this release yet"):
         load({name: 1}, {})
+
+
+def test_what_is_kept_for_good_is_said_by_none() -> None:
+    assert (load({"keep": None}, {}).keep, load({}, {"DULY_KEEP": "none"}).keep) == (None, None)
+    assert load({"keep": 0, "keep_failed": "1h"}, {}) == Config(keep=0, keep_failed=3600)
 
 
 def test_units_are_read_as_people_write_them() -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from duly.core import units
 from duly.core.action import ActionSpec, Isolation, Policy, Priority, check_queue, parse_action
+from duly.core.keeping import Keep
 from duly.core.options import at_least_one, refuse_unknown, with_options
 from duly.core.order import band_of
 from duly.core.passport import Options, Passport
@@ -34,8 +35,6 @@ _LATER_POLICY = {
     "limit": "limits come with actions over time",
     "expires": "expiry comes with actions over time",
     "replayable": "replaying comes with actions over time",
-    "keep": "ended tasks are kept for good",
-    "keep_failed": "ended tasks are kept for good",
 }
 
 
@@ -173,6 +172,8 @@ def spec_of(
     max_attempts: int = 5,
     retry: Any = None,
     demote_after: Any = 2,
+    keep: units.Seconds | None = "7d",
+    keep_failed: units.Seconds | None = "30d",
     **later: Any,
 ) -> ActionSpec:
     """Read a declaration; raises `ActionInvalid`, `OptionInvalid` and `NotAvailable`."""
@@ -193,6 +194,7 @@ def spec_of(
             retry=_backoff(retry),
             demote_after=_demote_after(demote_after),
         ),
+        keep=Keep(units.kept(keep), units.kept(keep_failed, "keep_failed")),
     )
 
 

@@ -19,6 +19,7 @@ from duly import config
 from duly.action import Action, Decorator, declared, found_by_others, spec_of
 from duly.core import jsonvalue, units
 from duly.core.action import Isolation, Priority, check_queue, parse_action
+from duly.core.keeping import Keep
 from duly.core.options import with_options
 from duly.core.passport import Options, Passport, issue
 from duly.core.retry import Backoff
@@ -84,7 +85,7 @@ class App:
         return f"<duly.App {self.config.url} with {len(self._actions)} actions>"
 
     # declaring
-    def action(
+    def action(  # long: all that can be said of an action
         self,
         name: str,
         *,
@@ -98,6 +99,8 @@ class App:
         max_attempts: int = 5,
         retry: Backoff | None = None,
         demote_after: int = 2,
+        keep: units.Seconds | msgspec.UnsetType | None = msgspec.UNSET,
+        keep_failed: units.Seconds | msgspec.UnsetType | None = msgspec.UNSET,
         **later: Any,
     ) -> Decorator:
         """Declare a function at the top of a module as the handler of an action; the name stays callable.
@@ -107,7 +110,8 @@ class App:
         attempt) or `shared` (for async def: many at a time in one process, which ends with all of them if one has to be
         killed). `timeout` (None: no limit) and `grace` in seconds, `memory` in bytes or like "512MiB". A failed attempt
         is tried again up to `max_attempts` in all, as `retry` says (`Backoff()`), from the `demote_after`-th failure in
-        a lower band.
+        a lower band. After its end a task is kept for `keep`, if it failed for `keep_failed`, else as the settings of
+        these names say; 0 removes it within seconds, None never.
 
         Raises `ActionInvalid` for a bad name, a handler that cannot be found or called by another process, or a second
         declaration of (name, version); `OptionInvalid` for the others.
@@ -130,6 +134,8 @@ class App:
             max_attempts=max_attempts,
             retry=retry,
             demote_after=demote_after,
+            keep=self.config.keep if keep is msgspec.UNSET else keep,
+            keep_failed=self.config.keep_failed if keep_failed is msgspec.UNSET else keep_failed,
             **later,
         )
 
@@ -426,6 +432,7 @@ class App:
             recycle_tasks=self.config.recycle_tasks,
             recycle_growth=self.config.recycle_growth,
             beside=inline is None,
+            keep=self._keep(),
         )
         actions = [(action.spec, action.target) for action in self._actions.values()]
         if inline is not None:
@@ -438,6 +445,9 @@ class App:
             return Node(thread, Pool if inline is None else inline.pool, DatagramBell, roster, settings, Console(2))
 
         return Worker(make_node, thread.hopeless, *([] if inline is None else [inline.stop]))
+
+    def _keep(self) -> Keep:
+        return Keep(units.kept(self.config.keep), units.kept(self.config.keep_failed))
 
     # the store
     def _store(self) -> Carrier:

@@ -14,9 +14,6 @@ from duly.errors import NotAvailable, OptionInvalid
 _LATER = {
     "lease": "leases of nodes come with PostgreSQL",
     "schema": "schemas come with PostgreSQL",
-    "keep": "ended tasks are kept for good",
-    "keep_failed": "ended tasks are kept for good",
-    "status_file": "status files come with operations",
     "max_cpu_pressure": "holding work back by load comes with actions over time",
     "max_memory_pressure": "holding work back by load comes with actions over time",
     "max_io_pressure": "holding work back by load comes with actions over time",
@@ -32,7 +29,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     `url` names the store, `app` the App for the command line (`module:app`). `poll` is how often a node looks by
     itself, `drain_timeout` how long it lets running tasks go on when it is to end (seconds). `max_payload` bounds a
     payload and a result (bytes). `concurrency` is the number of runners, by default that of CPU cores. A runner is
-    replaced after `recycle_tasks` tasks, or when it has grown by `recycle_growth` (bytes).
+    replaced after `recycle_tasks` tasks, or when it has grown by `recycle_growth` (bytes). Tasks are kept for `keep`
+    seconds after their end, failed ones for `keep_failed` (None: for good), unless their action says otherwise. Into
+    `status_file` a worker writes each second how it is, for `duly doctor --node`.
     """
 
     url: str = "sqlite:///duly.db"
@@ -43,6 +42,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int = 0
     recycle_tasks: int = 10_000
     recycle_growth: int = 256 * 1024 * 1024
+    keep: float | None = 7 * 86_400.0
+    keep_failed: float | None = 30 * 86_400.0
+    status_file: str | None = None
 
     def __post_init__(self) -> None:
         if not 0.01 <= self.poll <= 60:
@@ -58,6 +60,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 MOST_PAYLOAD = 64 * 1024 * 1024
 MOST_RUNNERS = 1_000
 _SECONDS = {"poll", "drain_timeout"}
+_KEPT = {"keep", "keep_failed"}
 _SIZES = {"max_payload", "recycle_growth"}
 _COUNTS = {"concurrency", "recycle_tasks"}
 
@@ -83,6 +86,8 @@ def _read(name: str, value: Any) -> Any:
         raise OptionInvalid(f"there is no setting {name!r}" + (f"; {near[0]!r} is meant?" if near else ""))
     if name in _SECONDS:
         return units.seconds(value, name)
+    if name in _KEPT:
+        return None if value is None or str(value).lower() == "none" else units.seconds(value, name)
     if name in _SIZES:
         return units.size(value, name)
     if name in _COUNTS:

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
+from duly.core.keeping import Aged, Keep
 from duly.core.stopping import Rung
 from duly.core.task import Change, Held
 from duly.wire.runner import Answered, FromRunner, Problem, Setup, Work
@@ -168,7 +169,8 @@ class Reply(msgspec.Struct, kw_only=True):
 class TaskRow(NamedTuple):
     """A task as it is read: everything but its claim's secrets; JSON as text.
 
-    A `payload` or `value` that is too large to be read along is "": see `Store.large`.
+    A `payload` or `value` that is too large to be read along is "": see `Store.large`. With `seq` 0 it was emptied,
+    some time after its end: all that is left are its id and how it ended.
     """
 
     key: int
@@ -347,6 +349,33 @@ class Store(Protocol):
 
     def examine(self) -> list[Finding]:
         """Look at the store's health; may read all of it."""
+
+    def tidy(self, *, wanted: bool = True) -> bool:
+        """Be the one who keeps this store in order, if nobody else is, or be it no more; returns whether one is it.
+
+        It ends with the store's being closed, and with the process.
+        """
+
+    def keeping(self, told: Sequence[tuple[str, int, Keep]] = ()) -> dict[int, Keep]:
+        """Return for how long the tasks of lanes are kept, after noting what is told: (action, version, keep)."""
+
+    def survey(self, after: int, upto: int, most: int) -> list[Aged]:
+        """Read what of tasks tells whether their time is over, with keys after one and up to another, in order."""
+
+    def empty(self, tasks: Sequence[tuple[int, int]]) -> list[int]:
+        """Take from tasks that ended at these moments, as (key, moment), all but their ids and how they ended.
+
+        They are found by their ids alone from then on, with `seq` 0. Returns the chunks that nobody names any more.
+        """
+
+    def drop_history(self, keys: Sequence[int]) -> bool:
+        """Delete some of the history of emptied tasks; whether there may be more of it."""
+
+    def drop_chunks(self, chunks: Sequence[int]) -> None:
+        """Delete what was kept of large values, which nobody names any more."""
+
+    def remove(self, keys: Sequence[int]) -> int:
+        """Remove emptied tasks that have no history left, and return how many; never the newest."""
 
 
 class Ripples(Protocol):

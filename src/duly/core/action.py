@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from duly.core.keeping import Keep
 from duly.core.retry import Backoff
 from duly.errors import ActionInvalid
 
@@ -77,3 +78,4 @@ class ActionSpec(msgspec.Struct, frozen=True, kw_only=True):
     priority: Priority = "medium"
     isolation: Isolation = "process"
     policy: Policy = Policy()
+    keep: Keep = Keep()

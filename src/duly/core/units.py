@@ -92,6 +92,15 @@ def time_limit(value: Seconds | None) -> float | None:
     return limit
 
 
+def kept(value: Seconds | None, what: str = "keep") -> int | None:
+    """Return in microseconds for how long something is kept, None for good, or raise `OptionInvalid`.
+
+    >>> kept("1h"), kept(0), kept(None)
+    (3600000000, 0, None)
+    """
+    return None if value is None else round(min(seconds(value, what), _FAR) * 1e6)
+
+
 def memory_limit(value: Size | None) -> int | None:
     """Return a memory limit in bytes, None for none, or raise `OptionInvalid`."""
     limit = None if value is None else size(value, "memory")

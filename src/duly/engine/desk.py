@@ -113,7 +113,10 @@ class Desk:
         """Read a task, or raise `TaskNotFound`."""
         rows: list[TaskRow] = yield lambda store: store.find([task_id])
         if not rows:
-            raise TaskNotFound(f"there is no task {task_id}")
+            raise unknown(task_id)
+        if not rows[0].seq:
+            ended = shown(rows[0].state, None)
+            raise TaskNotFound(f"task {task_id} has {ended}, and was removed since: what ended is kept as `keep` says")
         return rows[0]
 
     def whole(self, row: TaskRow, *parts: Part) -> Verb[TaskRow]:
@@ -123,6 +126,7 @@ class Desk:
             if getattr(row, part) == "":
                 text = yield from self.large(key, part)
                 if not text:
+                    yield from self.find(row.id)  # it may have been removed meanwhile
                     raise StoreDamaged(f"the {part} of task {row.id} is damaged or gone; restore a backup")
                 row = row._replace(payload=text) if part == "payload" else row._replace(value=text)
         return row
@@ -162,7 +166,7 @@ class Desk:
                 return Glance(row.id, row.state, row.verdict, row.seq)
             raise WaitTimeout(f"task {task_id} had not ended after {timeout:g} s; it goes on")
         if glance.state == UNKNOWN:
-            raise TaskNotFound(f"there is no task {task_id}")
+            raise unknown(task_id)
         return glance
 
     def ended(self, ids: Sequence[str], patience: float) -> Verb[list[TaskRow]]:
@@ -195,7 +199,7 @@ class Desk:
         reply = yield Request(cancels=[CancelAsked(task_id, reason)])
         answer: str | None = reply.cancelled.get(task_id)
         if answer in (None, "missing"):
-            raise TaskNotFound(f"there is no task {task_id}")
+            raise unknown(task_id)
         return answer  # type: ignore[return-value]
 
     # retrying
@@ -204,10 +208,18 @@ class Desk:
         reply = yield Request(retries=[task_id])
         retried: Retried | None = reply.retried.get(task_id)
         if retried is None:
-            raise TaskNotFound(f"there is no task {task_id}")
+            yield from self.find(task_id)  # which tells why there is none
+            raise unknown(task_id)
         if not retried.done:
             raise RetryRefused(f"task {task_id} {_REFUSED[retried.state]}", task_id=task_id, state=retried.state)
         return retried.state
+
+
+def unknown(task_id: str) -> TaskNotFound:
+    """The error for an id that no task has."""
+    error = TaskNotFound(f"there is no task {task_id}")
+    error.add_note("what has ended is removed after a while, as the setting `keep` and that of its action say")
+    return error
 
 
 def lane_of(passport: Passport) -> tuple[str, str, int]:

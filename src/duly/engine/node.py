@@ -24,6 +24,7 @@ from duly.engine.console import Console
 from duly.engine.crew import Member
 from duly.engine.floor import Floor, Room
 from duly.engine.inside import Inside
+from duly.engine.keeper import SECOND, Keeper
 from duly.engine.ledger import Ledger
 from duly.engine.rescue import rescue
 from duly.engine.roster import Roster
@@ -102,6 +103,7 @@ class Node:
         self._complain_at = 0.0
         self._draining = False
         self._rescuing: set[int] = set()
+        self._keeper = Keeper(settings.keep, self._clock.now)
         self.ready = self._floor.ready
 
     # from other threads, and from signal handlers
@@ -121,10 +123,12 @@ class Node:
             self._begin()
             while not self._over():
                 self._turn()
+            ask(self._thread, _call(lambda store: store.tidy(wanted=False)))
             ask(self._thread, _call(lambda store: store.leave(self._number)))
             self._floor.let_runners_end()
         except BaseException:
             self._floor.pool.close()
+            self._thread.post(lambda store: store.tidy(wanted=False), _ignore)
             self._thread.post(lambda store: store.abandon(self._number), _ignore)
             raise
         finally:
@@ -143,12 +147,14 @@ class Node:
         self._number = ask(thread, _call(lambda store: store.enlist(self.name, self._bell.address, label)))
         self._cycle.node = self._number
         self._roster.set_lanes(ask(thread, _call(lambda store: store.lanes(self._roster.declared()))))
+        ask(thread, _call(lambda store: store.keeping(self._roster.keeps())))
         for dead in ask(thread, _call(lambda store: store.dead())):  # by the policies of their lanes
             self._rescue(dead)
         self._floor.start(preload=True)
         self._epoll.register(self._bell, select.EPOLLIN)
         self._epoll.register(self._waker, select.EPOLLIN)
         self._ticker.set("poll", time.monotonic() + self._settings.poll)
+        self._ticker.set("keep", time.monotonic() + SECOND)
 
     def _over(self) -> bool:
         if not self._draining or self._cycle.under_way or self._cycle.anything() or self._rescuing:
@@ -199,6 +205,8 @@ class Node:
                 attempt = self._floor.suspects.cleared(now)
                 if attempt is not None:
                     self._cycle.note(attempt, cleared=True)
+            case "keep":
+                self._thread.post(self._keeper.step, self._kept)
             case "retry":
                 self._send(self._cycle.again())
 
@@ -325,6 +333,16 @@ class Node:
                 if node.number not in self._rescuing and node.number != self._number:
                     self._rescuing.add(node.number)
                     threading.Thread(target=self._rescue, args=(node,), name="duly-rescue", daemon=True).start()
+
+        self._tell(take)
+
+    def _kept(self, seconds: Any, error: BaseException | None) -> None:
+        """A step of keeping the store in order is done; the next may be after so many seconds."""
+
+        def take() -> None:
+            if error is not None:
+                raise error
+            self._ticker.set("keep", time.monotonic() + seconds)
 
         self._tell(take)
 

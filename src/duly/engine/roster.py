@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from duly.core.action import ActionSpec, Isolation, Policy
+from duly.core.keeping import Keep
 from duly.ports import Lane
 from duly.wire.runner import Target
 
@@ -44,6 +45,10 @@ class Roster:
         """The lanes that its actions have even before a task was submitted: (queue, action, version)."""
         lanes = [(action.queue, action.name, action.version) for action in self.actions]
         return [lane for lane in lanes if self._queues is None or lane[0] in self._queues]
+
+    def keeps(self) -> list[tuple[str, int, Keep]]:
+        """For how long the ended tasks of its actions are kept: (action, version, keep)."""
+        return [(action.name, action.version, action.keep) for action in self.actions]
 
     def set_lanes(self, lanes: Iterable[Lane]) -> None:
         """Take in the lanes there are."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from duly.core.estimate import HAND_MOST
+from duly.core.keeping import Keep
 
 
 class Settings(NamedTuple):
     """How a node works: runners, seconds, and how many tasks one runner may have in hand.
 
-    `beside`: while a handler waits for other tasks, another one may run beside it.
+    `beside`: while a handler waits for other tasks, another one may run beside it. `keep`: for how long ended tasks are
+    kept of which no worker has said it.
     """
 
     concurrency: int
@@ -22,3 +24,4 @@ class Settings(NamedTuple):
     recycle_tasks: int = 10_000
     recycle_growth: int = 256 * 1024 * 1024
     beside: bool = True
+    keep: Keep = Keep()

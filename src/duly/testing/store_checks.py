@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from duly.ports import Store
-from duly.testing import store_cancels, store_children, store_holders, store_nodes, store_order, store_retries
+from duly.testing import (
+    store_cancels,
+    store_children,
+    store_holders,
+    store_nodes,
+    store_order,
+    store_retries,
+    store_upkeep,
+)
 from duly.testing.store_hands import Check, Hands
 
 CHECKS: tuple[Check, ...] = (
@@ -15,6 +23,7 @@ CHECKS: tuple[Check, ...] = (
     *store_cancels.CHECKS,
     *store_retries.CHECKS,
     *store_nodes.CHECKS,
+    *store_upkeep.CHECKS,
 )
 """All of it; each takes hands on a new, empty, open store."""
 

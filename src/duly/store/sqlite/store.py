@@ -17,7 +17,6 @@ from duly.ports import (
     Asked,
     EventRow,
     Filter,
-    Finding,
     Glance,
     Lane,
     Miss,
@@ -34,7 +33,6 @@ from duly.ports import (
 )
 from duly.store.sqlite import claims, lockfile
 from duly.store.sqlite.apart import (
-    KEPT_SECONDS,
     Reference,
     apart,
     chunks_named,
@@ -44,10 +42,9 @@ from duly.store.sqlite.apart import (
     without_large,
 )
 from duly.store.sqlite.connection import translated
-from duly.store.sqlite.file import StoreFile
-from duly.store.sqlite.health import examine
 from duly.store.sqlite.ripples import FileRipples
 from duly.store.sqlite.rows import Batch, Rows, only_submits, text, with_children, without_orphans
+from duly.store.sqlite.upkeep import Upkeep
 
 _NEWEST = 1 << 62
 _encode = msgspec.json.encode
@@ -58,7 +55,7 @@ _glances = msgspec.json.Decoder(list[Glance]).decode
 _held = msgspec.json.Decoder(list[Held]).decode
 
 
-class SqliteStore(StoreFile):
+class SqliteStore(Upkeep):
     """The verbs of the port, on one file (or `:memory:`)."""
 
     _bells: Sequence[str] = ()
@@ -267,17 +264,6 @@ class SqliteStore(StoreFile):
         if self._connection.changes() != len(chunks):  # this machine slept, say
             raise StoreError(f"{self.path}: what was written an hour ago is swept by now; try again")
 
-    def _sweep(self) -> None:
-        """Delete chunks that no row has named in time."""
-        before = self._clock() - KEPT_SECONDS * 1_000_000
-        forgotten = [number for (number,) in self._rows("forgotten", before=before)]
-        if forgotten:
-            self._transact(lambda _: self._forget(text(forgotten)), durable=False)
-
-    def _forget(self, chunks: str) -> None:
-        self._run("drop_chunks", chunks=chunks)
-        self._run("settle", chunks=chunks)
-
     def _with_payload(self, held: Held) -> Held:
         reference = named(held.payload)
         assert reference is not None
@@ -407,9 +393,3 @@ class SqliteStore(StoreFile):
         """Live no more as this node, which may still hold tasks."""
         if self._lockfile is not None:
             self._lockfile.die(node)
-
-    def examine(self) -> list[Finding]:
-        """Look at the file's health; reads all of it."""
-        connection = self._connection or self._connect_again()
-        with translated(self.path):
-            return examine(connection, self.path)

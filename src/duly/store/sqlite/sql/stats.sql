@@ -19,6 +19,6 @@ from (
     where state < 4
     group by 1, 2, 3, 4
     union all
-    select lane, state, 0, null, count(*), null from task where state > 3 group by 1, 2
+    select lane, state, 0, null, count(*), null from task where state > 3 and seq > 0 group by 1, 2
 ) join lane on lane.number = lane
 order by queue, action, version, state, asked, node

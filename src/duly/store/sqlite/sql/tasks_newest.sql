@@ -4,6 +4,7 @@ select
     submitted, run_at, started_at, ended_at, seq, options, '', origin, info, null, error
 from task join lane on lane.number = task.lane
 where key < :key
+    and seq > 0
     and (:states is null or state in (select value from json_each(:states)))
     and (:action is null or action = :action)
     and (:queue is null or queue = :queue)
