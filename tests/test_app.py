@@ -182,7 +182,7 @@ def test_a_retry_names_one_task(app: duly.App) -> None:
         app.retry("unknown")
 
 
-@pytest.mark.parametrize("name", ["every", "due", "upgrade", "replay", "pause", "flow"])
+@pytest.mark.parametrize("name", ["every", "due", "upgrade", "replay", "flow"])
 def test_what_is_to_come_says_so_and_what_never_was_does_not(app: duly.App, name: str) -> None:
     with pytest.raises(NotAvailable, match=rf"app\.{name} is not in this release yet"):
         getattr(app, name)

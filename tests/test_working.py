@@ -46,7 +46,7 @@ def test_a_worker_leaves_no_thread_no_process_and_no_node(app: duly.App) -> None
 def test_what_a_worker_stops_for_is_raised_in_who_waits_and_when_it_is_left(tmp_path: Path) -> None:
     app = duly.App(f"sqlite:///{tmp_path}/tasks.db", poll=0.1)
     action = app.action("calc:double")(double)
-    damage = f"import apsw; apsw.Connection({str(tmp_path / 'tasks.db')!r}).execute('drop table lane')"
+    damage = f"import apsw; apsw.Connection({str(tmp_path / 'tasks.db')!r}).execute('drop table lanes_version')"
 
     def wait_for_what_nobody_does() -> None:
         with app, app.worker(1):

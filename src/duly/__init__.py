@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from duly.handle import Statistics as Statistics
     from duly.handle import TaskResult as TaskResult
     from duly.history import Event as Event
+    from duly.listing import PauseInfo as PauseInfo
     from duly.listing import TaskInfo as TaskInfo
     from duly.runner.context import Task as Task
     from duly.runner.context import current as current
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "duly.action": ("Action",),
     "duly.app": ("App",),
-    "duly.listing": ("TaskInfo",),
+    "duly.listing": ("PauseInfo", "TaskInfo"),
     "duly.core.outcome": ("Failure", "Snooze", "Success"),
     "duly.core.retry": ("Backoff",),
     "duly.core.passport": ("Passport",),

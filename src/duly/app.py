@@ -29,7 +29,7 @@ from duly.engine.storethread import StoreThread
 from duly.errors import ActionInvalid, NotAvailable, OptionInvalid
 from duly.handle import Handle
 from duly.history import Event, happened, history
-from duly.listing import Listing, TaskInfo
+from duly.listing import Listing, PauseInfo, TaskInfo, paused_by, pauses
 from duly.ports import Finding, Lane, NodeRow, Store, Tally, TaskRow
 from duly.runner.context import HERE
 from duly.wire.runner import Target
@@ -50,8 +50,6 @@ _LATER = {
     "errors": "error reports come with actions over time",
     "on_recurring": "error reports come with actions over time",
     "replay": "replaying comes with actions over time",
-    "pause": "pausing comes with operations",
-    "resume": "pausing comes with operations",
     "flow": "flows are to come",
 }
 
@@ -370,6 +368,43 @@ class App:
     async def aretry(self, task_id: str | None = None, **many: Any) -> Handle[Any]:
         """Like `retry`, from async code."""
         return await self.handle(_one(task_id, many, "retrying")).aretry()
+
+    # pausing
+    def pause(self, *, queue: str | None = None, action: str | None = None) -> bool:
+        """Have no task of a queue, or of an action, begun until that is resumed; returns whether that is news.
+
+        It holds for all workers, now and later: after one poll (`poll` seconds) at most nothing of it is begun. What
+        runs goes on, and what a task that was cancelled owes is cleaned up; tasks are submitted, fall due and can be
+        cancelled as always. The name need not be known yet. Raises `OptionInvalid`, `ActionInvalid`, `StoreError`.
+
+        >>> app.pause(action="email:send")
+        True
+        >>> app.paused()[0].action, next(app.tasks(), None)
+        ('email:send', None)
+        >>> app.resume(action="email:send")
+        True
+        """
+        return ask(self._store(), self._desk.pause(*paused_by(queue, action)))
+
+    async def apause(self, *, queue: str | None = None, action: str | None = None) -> bool:
+        """Like `pause`, from async code."""
+        return await aask(self._store(), self._desk.pause(*paused_by(queue, action)))
+
+    def resume(self, *, queue: str | None = None, action: str | None = None) -> bool:
+        """End the pause of a queue, or of an action; returns whether there was one. For errors see `pause`."""
+        return ask(self._store(), self._desk.resume(*paused_by(queue, action)))
+
+    async def aresume(self, *, queue: str | None = None, action: str | None = None) -> bool:
+        """Like `resume`, from async code."""
+        return await aask(self._store(), self._desk.resume(*paused_by(queue, action)))
+
+    def paused(self) -> list[PauseInfo]:
+        """Return what is paused, and since when. Raises `StoreError`."""
+        return ask(self._store(), pauses(self._desk))
+
+    async def apaused(self) -> list[PauseInfo]:
+        """Like `paused`, from async code."""
+        return await aask(self._store(), pauses(self._desk))
 
     # running
     def worker(self, concurrency: int | None = None, *, queues: Sequence[str] | None = None) -> Working:

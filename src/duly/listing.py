@@ -8,17 +8,17 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from duly.core import units
-from duly.core.action import parse_action
+from duly.core.action import check_queue, parse_action
 from duly.core.task import ENDED, WAITING, State, shown
 from duly.engine.asking import Verb
 from duly.engine.desk import PAGE, Desk
 from duly.errors import OptionInvalid
 from duly.history import when
-from duly.ports import Filter, TaskRow
+from duly.ports import Filter, Paused, TaskRow
 
 
 class TaskInfo(NamedTuple):
-    """A task in a list. Times are aware, in UTC."""
+    """A task in a list. Times are aware, in UTC. `paused_since`: it waits, and its queue or action is paused."""
 
     id: str
     action: str
@@ -32,6 +32,39 @@ class TaskInfo(NamedTuple):
     run_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+    paused_since: datetime | None = None
+
+
+class PauseInfo(NamedTuple):
+    """A queue or an action that is paused; the other one is None. The time is aware, in UTC."""
+
+    queue: str | None
+    action: str | None
+    since: datetime
+
+
+def paused_by(queue: str | None, action: str | None) -> tuple[Paused, str]:
+    """Return what is to be paused or resumed; raises `OptionInvalid` unless that is just one, and `ActionInvalid`."""
+    if (queue is None) == (action is None):
+        raise OptionInvalid("what is to be paused or resumed is queue= or action=, one of them")
+    return ("queue", check_queue(queue)) if action is None else ("action", str(parse_action(action)))
+
+
+def pauses(desk: Desk) -> Verb[list[PauseInfo]]:
+    """Read what is paused."""
+    return [
+        PauseInfo(
+            queue=pause.name if pause.kind == "queue" else None,
+            action=pause.name if pause.kind == "action" else None,
+            since=when(pause.since),
+        )
+        for pause in (yield from desk.pauses())
+    ]
+
+
+def paused_since(queue: str, action: str, pauses: Sequence[PauseInfo]) -> datetime | None:
+    """Return since when tasks of a queue and action are paused, by one of these or both; None if they are not."""
+    return min((one.since for one in pauses if one.queue == queue or one.action == action), default=None)
 
 
 class Listing:
@@ -59,10 +92,12 @@ class Listing:
         most = PAGE if self._left is None else max(0, min(PAGE, self._left))
         rows = yield from desk.page(self._wanted, self._by, self._after, most)
         if rows:
+            paused = (yield from pauses(desk)) if any(row.state in WAITING for row in rows) else []
             last = rows[-1]
             self._after = (last.run_at or 0 if self._by == "date" else last.key), last.key
             self._left = None if self._left is None else self._left - len(rows)
-        return [_info_of(row) for row in rows]
+            return [_info_of(row, paused) for row in rows]
+        return []
 
 
 def _filter_of(
@@ -108,7 +143,7 @@ def _states_of(names: Sequence[str]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _info_of(row: TaskRow) -> TaskInfo:
+def _info_of(row: TaskRow, pauses: Sequence[PauseInfo]) -> TaskInfo:
     return TaskInfo(
         id=row.id,
         action=row.action,
@@ -122,4 +157,5 @@ def _info_of(row: TaskRow) -> TaskInfo:
         run_at=None if row.run_at is None else when(row.run_at),
         started_at=None if row.started_at is None else when(row.started_at),
         ended_at=None if row.ended_at is None else when(row.ended_at),
+        paused_since=paused_since(row.queue, row.action, pauses) if row.state in WAITING else None,
     )

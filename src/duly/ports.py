@@ -65,7 +65,8 @@ class Want(NamedTuple):
     """What a node would like to claim: from these lanes, `free` at once and `beyond` more if they are more urgent.
 
     `worst` is the (band, rank) to be more urgent than. With `suspect` it is one suspect that is wanted, and alone:
-    not if anything was claimed by a want before, and nothing is claimed by those that follow.
+    not if anything was claimed by a want before, and nothing is claimed by those that follow. With `cleanup` it is only
+    what owes cleanup: that is claimed of paused lanes, too.
     """
 
     lanes: Sequence[int]
@@ -73,6 +74,7 @@ class Want(NamedTuple):
     beyond: int = 0
     worst: tuple[int, int] | None = None
     suspect: bool = False
+    cleanup: bool = False
 
     def takes(self, place: int, held: Held) -> bool:
         """Whether it takes the task at this place of the store's order."""
@@ -150,7 +152,8 @@ class Reply(msgspec.Struct, kw_only=True):
     By task id: `submitted` says created or existing, `cancelled` says cancelled, asked or ended, `retried` what came of
     that; unknown ones lack. `counted`: the node's next request has the next number (what wrote nothing is not counted).
     `done` is False if this node was given up, and nothing of the request was done: it must stop everything it runs and
-    start anew. A number that was used before is answered so, too.
+    start anew. A number that was used before is answered so, too. `lanes_version` is another number after lanes or
+    pauses have changed.
     """
 
     now: int
@@ -235,6 +238,18 @@ class Filter(NamedTuple):
     due_before: int | None = None
 
 
+Paused: TypeAlias = Literal["queue", "action"]
+"""What can be paused."""
+
+
+class Pause(NamedTuple):
+    """A queue or an action of which nothing is claimed, and since when."""
+
+    kind: Paused
+    name: str
+    since: int
+
+
 class NodeRow(NamedTuple):
     """A node that is enlisted."""
 
@@ -298,6 +313,18 @@ class Store(Protocol):
 
     def lanes(self, wanted: Sequence[tuple[str, str, int]] = ()) -> list[Lane]:
         """Return all lanes, after adding those wanted: (queue, action, version)."""
+
+    def pause(self, kind: Paused, name: str) -> bool:
+        """Note that a queue or an action is paused, and ring all nodes; False if it was before.
+
+        It need not be known: a lane that is added later is paused by its names, too.
+        """
+
+    def resume(self, kind: Paused, name: str) -> bool:
+        """Note that it is paused no longer, and ring all nodes; False if it was not."""
+
+    def pauses(self) -> list[Pause]:
+        """Return what is paused. A change of that changes `Reply.lanes_version`."""
 
     def find(self, ids: Sequence[str]) -> list[TaskRow]:
         """Return the tasks with these ids, in no order; unknown ones are left out."""

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 FIELDS = {
     *("id", "action", "version", "queue", "state", "cause", "priority", "attempts"),
-    *("submitted_at", "run_at", "started_at", "ended_at"),
+    *("submitted_at", "run_at", "started_at", "ended_at", "paused_since"),
 }
 
 

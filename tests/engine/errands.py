@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
@@ -59,3 +60,12 @@ def die_in_a_line() -> None:
 def order(name: str, path: str) -> None:
     with open(path, "a", encoding="utf-8") as log:
         log.write(f"{name}\n")
+
+
+async def later(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+def pause_own_action(task: duly.Task) -> list[object]:
+    app = duly.App("sqlite:///nowhere.db")  # inside a handler that is its worker's
+    return [app.pause(action=task.action), app.pause(action=task.action), app.paused()[0].action]

@@ -24,14 +24,14 @@ from duly.engine.roster import Roster
 from duly.engine.settings import Settings
 from duly.engine.storethread import StoreThread
 from duly.errors import StoreFull
-from duly.ports import CancelAsked, Request, Told, Want
+from duly.ports import CancelAsked, Pause, Request, Told, Want
 from duly.runner.pool import Pool
 from duly.runner.targets import from_callable
 from duly.store.sqlite.bell import DatagramBell
 from duly.store.sqlite.store import SqliteStore
 from duly.wire.runner import Said
 from tests.engine import errands
-from tests.engine.making import SECONDS, asked, posted, submission
+from tests.engine.making import SECONDS, asked, attempt, posted, submission
 from tests.helpers import eventually
 
 QUICK = duly.Backoff(first=0.01, most=0.02)
@@ -285,6 +285,26 @@ def test_a_suspect_that_comes_when_the_node_drains_goes_back(stepped: Stepped) -
     stepped.node._floor.take(held)
     stepped.until(stepped.node._over)
     assert (stepped.stored().state, stepped.stored().suspect) == (State.READY, Suspicion.SUSPECT)
+
+
+def test_a_suspect_that_is_paused_before_it_is_begun_goes_back(stepped: Stepped) -> None:
+    floor, lanes = stepped.node._floor, asked(stepped.thread, lambda store: store.lanes())
+    floor.take(stepped.suspect())
+    stepped.node._roster.set_lanes(lanes, [Pause("action", lanes[0].action, 1)])
+    floor.heed_pauses()
+    assert (floor.suspects.alone, stepped.node._cycle.anything()) == (False, True)
+    stepped.until(lambda: stepped.stored().state == State.READY)
+    assert (stepped.stored().suspect, stepped.handed()) == (Suspicion.SUSPECT, False)
+
+
+def test_what_is_claimed_while_a_pause_is_said_goes_back_and_what_owes_cleanup_does_not(stepped: Stepped) -> None:
+    floor, lanes = stepped.node._floor, asked(stepped.thread, lambda store: store.lanes())
+    claimed, cleaning = (attempt(key, lane=lanes[0].number).held for key in (1, 2))
+    stepped.node._roster.set_lanes(lanes, [Pause("queue", lanes[0].queue, 1)])
+    floor.take(claimed)
+    assert (len(floor.waiting), stepped.node._cycle.anything()) == (0, True)
+    floor.take(msgspec.structs.replace(cleaning, verdict=State.CANCELLED))
+    assert len(floor.waiting) == 1
 
 
 def test_a_suspect_that_is_another_nodes_by_now_is_not_begun(stepped: Stepped) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from duly.core.action import ActionSpec, Policy
 from duly.engine.roster import Roster
-from duly.ports import Lane
+from duly.ports import Lane, Pause
 from duly.wire.runner import Target
 
 SEND = ActionSpec(name="mail:send", policy=Policy(timeout=5.0))
@@ -59,13 +59,18 @@ def test_a_lane_tells_its_action_and_what_bounds_its_attempts() -> None:
     assert made.policy(5) == Policy(), "of a lane served elsewhere only the defaults are known"
 
 
-def test_its_version_is_that_of_the_lanes_it_knows() -> None:
-    made = Roster([])
-    assert made.version == -1
-    made.set_lanes([])
-    assert made.version == 0
+def test_of_what_is_paused_by_queue_or_action_nothing_is_asked_for_but_cleanup() -> None:
+    made = roster()
+    made.set_lanes(LANES, [Pause("queue", "night", 1), Pause("action", "box:pack", 2), Pause("queue", "unheard-of", 3)])
+    assert made.lanes(shared=False) == [1, 2]
+    assert made.lanes(shared=False, paused=True) == [3, 4]
+    assert made.paused == {3, 4}
+    made.lose(2)
+    assert made.lanes(shared=False, paused=True) == [4], "what cannot be run cannot be cleaned up"
+    made.set_lanes([*LANES, Lane(7, "night", "mail:send", 2)], [Pause("queue", "night", 1)])
+    assert made.lanes(shared=False, paused=True) == [4, 7], "a lane that comes later is paused, too"
     made.set_lanes(LANES)
-    assert made.version == 6
+    assert (made.lanes(shared=False), made.paused) == ([1, 2, 4], frozenset())
 
 
 @pytest.mark.parametrize(("place", "title"), [(0, "mail:send"), (1, "mail:send v2")])

@@ -78,6 +78,7 @@ def test_claims_and_dates_are_found_by_indexes_alone() -> None:
     for name, index in (
         ("choose", "COVERING INDEX task_ready"),
         ("choose_suspect", "INDEX task_suspect"),
+        ("choose_cleanup", "INDEX task_cleanup"),
         ("due", "INDEX task_scheduled"),
         ("look", "INDEX task_scheduled"),
         ("look", "INDEX task_asked"),

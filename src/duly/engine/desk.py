@@ -15,7 +15,20 @@ from duly.core.passport import Options, Passport
 from duly.core.task import ENDED, State, shown
 from duly.engine.asking import Verb, Watch
 from duly.errors import OptionInvalid, RetryRefused, StoreDamaged, TaskNotFound, WaitTimeout
-from duly.ports import UNKNOWN, CancelAsked, EventRow, Filter, Glance, Part, Request, Retried, Submission, TaskRow
+from duly.ports import (
+    UNKNOWN,
+    CancelAsked,
+    EventRow,
+    Filter,
+    Glance,
+    Part,
+    Pause,
+    Paused,
+    Request,
+    Retried,
+    Submission,
+    TaskRow,
+)
 
 T = TypeVar("T")
 _ADMITTED: dict[int, str] = {state: shown(state, None) for state in State}
@@ -213,6 +226,22 @@ class Desk:
         if not retried.done:
             raise RetryRefused(f"task {task_id} {_REFUSED[retried.state]}", task_id=task_id, state=retried.state)
         return retried.state
+
+    # pausing
+    def pause(self, kind: Paused, name: str) -> Verb[bool]:
+        """Have nothing of a queue or an action begun; whether that is news."""
+        changed: bool = yield lambda store: store.pause(kind, name)
+        return changed
+
+    def resume(self, kind: Paused, name: str) -> Verb[bool]:
+        """End a pause; whether there was one."""
+        changed: bool = yield lambda store: store.resume(kind, name)
+        return changed
+
+    def pauses(self) -> Verb[list[Pause]]:
+        """Read what is paused."""
+        pauses: list[Pause] = yield lambda store: store.pauses()
+        return pauses
 
 
 def unknown(task_id: str) -> TaskNotFound:

@@ -182,7 +182,7 @@ class Floor:
         if held.options is not None:
             policy = self._roster.bounds(policy_of(policy, held.options))
         attempt = Attempt(held, place, policy, self.waiting.alone.time_of(held.lane), isolation)
-        if self._closing or not self._roster.usable(place):
+        if self._closing or not self._roster.usable(place) or self._paused(held):
             self.cycle.hand_back(attempt)
         elif held.suspect:
             self.suspects.take(attempt)
@@ -191,6 +191,21 @@ class Floor:
         else:
             self.waiting.put(attempt)
         return isolation == "shared"
+
+    def _paused(self, held: Held) -> bool:
+        """Whether it is not to be begun now; a pause holds up no cleanup."""
+        return held.lane in self._roster.paused and held.verdict is None
+
+    def heed_pauses(self) -> None:
+        """Give back what is paused and has not begun, also what runners hold."""
+        suspect = self.suspects.give_up(self._paused)
+        if suspect is not None:
+            self.cycle.hand_back(suspect)
+        for attempt in self.waiting.take_all():
+            self._return(attempt)
+        for member in self.crew:
+            if any(map(self._paused, (attempt.held for attempt in member.handed.values()))):
+                self._watch.take_back(member)
 
     def dispatch(self, now: float) -> None:
         """Hand over what waits and fits."""
@@ -245,7 +260,7 @@ class Floor:
         """An attempt that has not begun waits again, or goes back if it is not to be begun here."""
         self.suspects.ended(attempt)
         held, usable = attempt.held, self._roster.usable(attempt.target)
-        begun_here = usable and not self._closing and not self.suspects.alone
+        begun_here = usable and not self._closing and not self.suspects.alone and not self._paused(held)
         if held.verdict is not None or held.suspect or not begun_here:
             self.cycle.hand_back(attempt)
         else:
@@ -300,7 +315,7 @@ class Floor:
 
     def cancel(self, key: int, claim: int, verdict: int, now: float) -> None:
         """A task that this node holds is to end otherwise."""
-        attempt = self.waiting.remove(key) or self.suspects.give_up(key)
+        attempt = self.waiting.remove(key) or self.suspects.give_up(lambda held: held.key == key)
         if attempt is None:
             self._watch.cancel(key, claim, verdict, now)
             return

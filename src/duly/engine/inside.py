@@ -28,7 +28,7 @@ from duly.errors import (
     StoreBusy,
     StoreUnavailable,
 )
-from duly.ports import EventRow, Filter, Glance, Part, Runner, TaskRow
+from duly.ports import EventRow, Filter, Glance, Part, Pause, Paused, Runner, TaskRow
 from duly.wire.runner import MOST_CHILDREN, UNHEARD, Answered, Ask, Declared, Question, Refused, encode
 
 MOST_TOGETHER = 1_000
@@ -63,6 +63,9 @@ KINDS = {
     "runs": _kind(tuple[str, int], list[EventRow]),
     "last_update": _kind(tuple[str], Any),
     "declared": _kind(tuple[str, int | None, str | None], Declared),
+    "pause": _kind(tuple[Paused, str], bool),
+    "resume": _kind(tuple[Paused, str], bool),
+    "pauses": _kind(tuple[()], list[Pause]),
     "watch": _kind(tuple[dict[str, int]], Glance),
 }
 """All that can be asked. The last one is to wait; `forget` takes it back."""
@@ -109,6 +112,18 @@ class DistantDesk(Desk):
     def retry(self, task_id: str) -> Verb[str]:
         """Have a task tried again."""
         return question("retry", task_id)
+
+    def pause(self, kind: Paused, name: str) -> Verb[bool]:
+        """Pause a queue or an action."""
+        return question("pause", kind, name)
+
+    def resume(self, kind: Paused, name: str) -> Verb[bool]:
+        """End a pause."""
+        return question("resume", kind, name)
+
+    def pauses(self) -> Verb[list[Pause]]:
+        """Read what is paused."""
+        return question("pauses")
 
 
 def question(verb: str, *arguments: Any) -> Verb[Any]:

@@ -12,7 +12,7 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from duly.core.action import Policy
@@ -33,7 +33,7 @@ from duly.engine.storethread import StoreThread
 from duly.engine.ticker import Ticker
 from duly.engine.waker import Waker
 from duly.errors import StoreBusy, StoreFull
-from duly.ports import Bell, NodeRow, Pool, Reply, Want
+from duly.ports import Bell, Lane, NodeRow, Pause, Pool, Reply, Store, Want
 
 log = logging.getLogger("duly.node")
 
@@ -41,6 +41,9 @@ RETRY_SECONDS = 0.25
 
 COMPLAINT_SECONDS = 30.0
 """How often it is said that the store cannot be written."""
+
+UNREAD = -1
+"""The number of the lanes before they were read."""
 
 NOTE_SECONDS = 0.01
 """Between two exchanges of which the second has nothing but progress to tell: many tasks' goes into one."""
@@ -98,6 +101,7 @@ class Node:
         self._polls = 0
         self._turns = 0
         self._look = True
+        self._lanes_version = UNREAD
         self._more = More(alone=False, shared=False)
         self._note_at = 0.0
         self._complain_at = 0.0
@@ -146,7 +150,7 @@ class Node:
         self._clock.follow(ask(thread, _call(lambda store: store.now)))
         self._number = ask(thread, _call(lambda store: store.enlist(self.name, self._bell.address, label)))
         self._cycle.node = self._number
-        self._roster.set_lanes(ask(thread, _call(lambda store: store.lanes(self._roster.declared()))))
+        self._roster.set_lanes(*ask(thread, _call(self._read_lanes)))
         ask(thread, _call(lambda store: store.keeping(self._roster.keeps())))
         for dead in ask(thread, _call(lambda store: store.dead())):  # by the policies of their lanes
             self._rescue(dead)
@@ -244,10 +248,22 @@ class Node:
         wants = [Want(alone, room.alone, beyond, waiting.worst())] if alone else []
         if room.shared:
             wants.append(Want(shared, room.shared))
+        if self._roster.paused:
+            wants += self._cleanups(room)
         suspect = Want(alone + shared, 1, suspect=True)
         if self._turns % (SUSPECT_TURN if room.idle else BUSY_SUSPECT_TURN) == 0:
             return [suspect, *wants]
         return [*wants, suspect] if room.idle else wants
+
+    def _cleanups(self, room: Room) -> Iterator[Want]:
+        """What is claimed of paused lanes all the same."""
+        alone, shared = (self._roster.lanes(shared=shared, paused=True) for shared in (False, True))
+        if alone and room.alone:
+            yield Want(alone, room.alone, cleanup=True)
+        if shared and room.shared:
+            yield Want(shared, room.shared, cleanup=True)
+        if room.idle:
+            yield Want(alone + shared, 1, suspect=True, cleanup=True)
 
     def _send(self, request: Any) -> None:
         def done(reply: Reply | None, error: BaseException | None) -> None:
@@ -285,15 +301,24 @@ class Node:
             self._ticker.set("due", now + min(wait, self._settings.poll))  # clocks are set, and machines sleep
         else:
             self._ticker.clear("due")
-        if reply.lanes_version != self._roster.version:
-            self._thread.post(lambda store: store.lanes(), self._new_lanes)
+        if reply.lanes_version != self._lanes_version:
+            self._lanes_version = reply.lanes_version
+            self._thread.post(self._read_lanes, self._new_lanes)
         self._floor.make_way(reply.claims)
 
-    def _new_lanes(self, lanes: Any, error: BaseException | None) -> None:
+    def _read_lanes(self, store: Store) -> tuple[list[Lane], list[Pause]]:
+        """Read what there is to claim from, at the start with what is served here."""
+        pauses = store.pauses()
+        return store.lanes(self._roster.declared() if self._lanes_version < 0 else ()), pauses
+
+    def _new_lanes(self, read: Any, error: BaseException | None) -> None:
         def take() -> None:
-            if error is None:
-                self._roster.set_lanes(lanes)
-                self._look = True
+            self._look = True
+            if error is not None:
+                self._lanes_version = UNREAD
+                return
+            self._roster.set_lanes(*read)
+            self._floor.heed_pauses()
 
         self._tell(take)
 

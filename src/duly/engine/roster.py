@@ -8,7 +8,7 @@ import msgspec
 
 from duly.core.action import ActionSpec, Isolation, Policy
 from duly.core.keeping import Keep
-from duly.ports import Lane
+from duly.ports import Lane, Pause
 from duly.wire.runner import Target
 
 
@@ -33,13 +33,14 @@ class Roster:
         self._places = {(action.name, action.version): place for place, action in enumerate(self.actions)}
         self._limits = limits
         self._unusable: set[int] = set()
-        self._alone: list[int] = []
-        self._sharing: list[int] = []
+        self._open: tuple[list[int], list[int]] = [], []
+        self._paused: tuple[list[int], list[int]] = [], []
         self.shares = any(action.isolation == "shared" for action in self.actions)
         """Whether the attempts of any action run many at a time."""
         self._lanes: dict[int, int] = {}
         self._served: dict[int, tuple[int, Policy, Isolation]] = {}
-        self.version = -1
+        self.paused: frozenset[int] = frozenset()
+        """The lanes of which nothing is begun, but what owes cleanup."""
 
     def declared(self) -> list[tuple[str, str, int]]:
         """The lanes that its actions have even before a task was submitted: (queue, action, version)."""
@@ -50,10 +51,12 @@ class Roster:
         """For how long the ended tasks of its actions are kept: (action, version, keep)."""
         return [(action.name, action.version, action.keep) for action in self.actions]
 
-    def set_lanes(self, lanes: Iterable[Lane]) -> None:
-        """Take in the lanes there are."""
-        lanes = list(lanes)
-        self.version = max((lane.number for lane in lanes), default=0)
+    def set_lanes(self, lanes: Iterable[Lane], pauses: Iterable[Pause] = ()) -> None:
+        """Take in the lanes there are, and what is paused."""
+        lanes, paused = list(lanes), {(pause.kind, pause.name) for pause in pauses}
+        self.paused = frozenset(
+            lane.number for lane in lanes if ("queue", lane.queue) in paused or ("action", lane.action) in paused
+        )
         self._lanes = {
             lane.number: place
             for lane in lanes
@@ -67,9 +70,10 @@ class Roster:
         self._sort()
 
     def _sort(self) -> None:
-        usable = [(lane, how) for lane, (place, _, how) in self._served.items() if self.usable(place)]
-        self._alone = [lane for lane, how in usable if how != "shared"]
-        self._sharing = [lane for lane, how in usable if how == "shared"]
+        self._open, self._paused = ([], []), ([], [])
+        for lane, (place, _, how) in self._served.items():
+            if self.usable(place):
+                (self._paused if lane in self.paused else self._open)[how == "shared"].append(lane)
 
     def lose(self, place: int) -> None:
         """A target cannot be used: its lanes are not asked for any more."""
@@ -80,9 +84,12 @@ class Roster:
         """Whether a target can be used."""
         return place not in self._unusable
 
-    def lanes(self, *, shared: bool) -> list[int]:
-        """The lanes to claim from, of actions whose attempts run many at a time, or of the others."""
-        return self._sharing if shared else self._alone
+    def lanes(self, *, shared: bool, paused: bool = False) -> list[int]:
+        """The lanes to claim from, of actions whose attempts run many at a time, or of the others.
+
+        Of those that are `paused` only what owes cleanup is claimed.
+        """
+        return (self._paused if paused else self._open)[shared]
 
     def served(self, lane: int) -> tuple[int, Policy, Isolation]:
         """Which action a lane is of, what bounds its attempts, and how they are isolated."""

@@ -5,9 +5,11 @@ For its first 30 s nothing else is begun here, so that if the node is lost once 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
-from duly.core.task import Suspicion
+from duly.core.task import Held, Suspicion
 from duly.engine.attempt import Attempt
 from duly.engine.crew import Crew, Member
 
@@ -80,10 +82,10 @@ class Suspects:
         if attempt is self._attempt:
             self._forget()
 
-    def give_up(self, key: int | None = None) -> Attempt | None:
-        """The suspect (if it is this task), unless it has been handed over: it is not to be begun here."""
+    def give_up(self, meant: Callable[[Held], bool] | None = None) -> Attempt | None:
+        """The suspect (if it is meant), unless it has been handed over: it is not to be begun here."""
         attempt = self._attempt
-        if attempt is None or self._until is not None or key not in (None, attempt.held.key):
+        if attempt is None or self._until is not None or (meant is not None and not meant(attempt.held)):
             return None
         self._forget()
         return attempt

@@ -70,7 +70,7 @@ def a_verdict_is_needed_where_one_is_claimed(hands: Hands) -> None:
 def what_is_owed_is_claimed_for_cleanup(hands: Hands) -> None:
     """A cancelled task that owes cleanup is claimed again under its verdict, with attempts of its own."""
     task_id = hands.submit()
-    _owing(hands, hands.claim_one())
+    owing(hands, hands.claim_one())
     assert hands.cancel(task_id, "why") == "asked", "cancelling what owes cleanup"
     assert hands.row(task_id).verdict == State.CANCELLED
     held = hands.claim_one()
@@ -86,7 +86,7 @@ def the_plan_of_cancelling_is_followed(hands: Hands) -> None:
         task_id = hands.submit()
         held = hands.claim_one()
         if plan.state != State.RUNNING or plan.owed:
-            _owing(hands, held, plan.state, owed=plan.owed)
+            owing(hands, held, plan.state, owed=plan.owed)
         assert hands.cancel(task_id) == plan.answer, plan
         row = hands.row(task_id)
         assert (row.state, row.verdict) == (plan.to, plan.verdict), f"{plan}: {row}"
@@ -111,7 +111,7 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def _owing(hands: Hands, held: Held, state: State = State.READY, *, owed: bool = True) -> None:
+def owing(hands: Hands, held: Held, state: State = State.READY, *, owed: bool = True) -> None:
     """Put a task that is held into a state, with cleanup owed."""
     names = '["undo"]' if owed else None
     given_back = -1 if state != State.RUNNING else 0

@@ -11,6 +11,7 @@ from duly.testing import (
     store_holders,
     store_nodes,
     store_order,
+    store_pauses,
     store_retries,
     store_upkeep,
 )
@@ -23,6 +24,7 @@ CHECKS: tuple[Check, ...] = (
     *store_cancels.CHECKS,
     *store_retries.CHECKS,
     *store_nodes.CHECKS,
+    *store_pauses.CHECKS,
     *store_upkeep.CHECKS,
 )
 """All of it; each takes hands on a new, empty, open store."""

@@ -20,14 +20,16 @@ def claim(run: Callable[..., Any], node: int, wants: Sequence[Want], *, suspects
     claimed: list[Held] = []
     for want in wants:
         if not want.suspect:
-            claimed += _claim(run, node, want, "choose", want.free + want.beyond)
+            query = "choose_cleanup" if want.cleanup else "choose"
+            claimed += _claim(run, node, want, query, want.free + want.beyond)
         elif suspects and not claimed and (suspect := _claim(run, node, want, "choose_suspect", 1)):
             return suspect
     return claimed
 
 
 def _claim(run: Callable[..., Any], node: int, want: Want, query: str, most: int) -> list[Held]:
-    keys, claims = run(query, lanes=_encode(want.lanes).decode(), most=most).fetchone() or ("[]", "[]")
+    lanes = _encode(want.lanes).decode()
+    keys, claims = run(query, lanes=lanes, most=most, cleanup=want.cleanup).fetchone() or ("[]", "[]")
     found = _held(claims)
     wanted = [held for place, held in enumerate(found) if want.suspect or want.takes(place, held)]
     wanted = claimable(wanted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -56,6 +56,8 @@ class StoreFile:
         self._failed: BaseException | None = None
         self._durable: bool | None = True
         self._let_go = False
+        self._bells: Sequence[str] = ()
+        self._bells_as_of = -1
 
     @property
     def patience(self) -> float:
@@ -199,3 +201,13 @@ class StoreFile:
         if self._connection is not None and self._connection.in_transaction:
             with suppress(apsw.Error):
                 self._connection.execute("rollback")
+
+    # telling
+    def _ring_nodes(self) -> None:
+        """Ring all nodes; who they are is read again when one has come or gone."""
+        assert self._lockfile is not None
+        assert self._ringer is not None
+        changes = self._lockfile.changes()  # before the bells are read: who comes meanwhile is not missed next time
+        if changes != self._bells_as_of:
+            self._bells, self._bells_as_of = [bell for (bell,) in self._rows("bells", node=None)], changes
+        self._ringer.ring(self._bells)

@@ -18,7 +18,6 @@ from duly.ports import (
     EventRow,
     Filter,
     Glance,
-    Lane,
     Miss,
     Next,
     NodeRow,
@@ -42,6 +41,7 @@ from duly.store.sqlite.apart import (
     without_large,
 )
 from duly.store.sqlite.connection import translated
+from duly.store.sqlite.lanes import Lanes
 from duly.store.sqlite.ripples import FileRipples
 from duly.store.sqlite.rows import Batch, Rows, only_submits, text, with_children, without_orphans
 from duly.store.sqlite.upkeep import Upkeep
@@ -55,11 +55,8 @@ _glances = msgspec.json.Decoder(list[Glance]).decode
 _held = msgspec.json.Decoder(list[Held]).decode
 
 
-class SqliteStore(Upkeep):
+class SqliteStore(Lanes, Upkeep):
     """The verbs of the port, on one file (or `:memory:`)."""
-
-    _bells: Sequence[str] = ()
-    _bells_as_of = -1
 
     def exchange(self, request: Request) -> Reply:
         """Do all of the request in one transaction, or nothing of it."""
@@ -204,15 +201,6 @@ class SqliteStore(Upkeep):
         self._ring_nodes()
         return reply
 
-    def _ring_nodes(self) -> None:
-        """Ring all nodes; who they are is read again when one has come or gone."""
-        assert self._lockfile is not None
-        assert self._ringer is not None
-        changes = self._lockfile.changes()  # before the bells are read: who comes meanwhile is not missed next time
-        if changes != self._bells_as_of:
-            self._bells, self._bells_as_of = [bell for (bell,) in self._rows("bells", node=None)], changes
-        self._ringer.ring(self._bells)
-
     def _submit_one(self, now: int, fields: dict[str, Any]) -> str:
         assert self._connection is not None
         self._run("submit_one", now=now, **fields)
@@ -286,16 +274,6 @@ class SqliteStore(Upkeep):
         reference = named(stands)
         return str(stands) if reference is None else self._whole(reference, key)
 
-    def lanes(self, wanted: Sequence[tuple[str, str, int]] = ()) -> list[Lane]:
-        """Return all lanes, after adding those wanted."""
-        if wanted:
-            self._transact(lambda _: self._add_lanes(wanted))
-        return [Lane(*row) for row in self._rows("lanes")]
-
-    def _add_lanes(self, wanted: Sequence[tuple[str, str, int]]) -> None:
-        for queue, action, version in wanted:
-            self._run("add_lane", queue=queue, action=action, version=version)
-
     def find(self, ids: Sequence[str]) -> list[TaskRow]:
         """Return the tasks with these ids, in no order; unknown ones are left out."""
         return [TaskRow(*row) for row in self._rows("find", ids=_encode(ids).decode())]
@@ -326,10 +304,8 @@ class SqliteStore(Upkeep):
 
     def stats(self) -> list[Tally]:
         """Count all tasks, as of one moment."""
-        return [
-            Tally(queue, action, version, state, bool(asked), node, tasks, since)
-            for queue, action, version, state, asked, node, tasks, since in self._rows("stats")
-        ]
+        tallies = [Tally(*row) for row in self._rows("stats")]
+        return [tally._replace(asked=bool(tally.asked)) for tally in tallies]
 
     def ripples(self) -> FileRipples | None:
         """Return what feels others' writes, or None if one must look for them."""

@@ -10,6 +10,7 @@ select
 from (
     select key as chosen from task
     where lane in (select value from json_each(:lanes)) and state = 2 and suspect > 0
+        and (not :cleanup or verdict is not null)
     order by band, rank, key
     limit :most
 ) cross join task on task.key = chosen

@@ -1,0 +1,2 @@
+-- Ends a pause.
+delete from pause where kind = :kind and name = :name
