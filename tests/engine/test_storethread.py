@@ -18,7 +18,7 @@ from duly.core.task import State
 from duly.engine.desk import NEVER
 from duly.engine.storethread import RIPPLE_SECONDS, StoreThread, merged
 from duly.engine.waits import Done
-from duly.errors import StoreUnavailable
+from duly.errors import StoreBusy, StoreFull, StoreUnavailable
 from duly.ports import CancelAsked, Request, Submission
 from duly.store.sqlite.bell import DatagramBell, Ringer
 from duly.store.sqlite.store import SqliteStore
@@ -274,6 +274,33 @@ def test_a_ring_makes_it_look(thread: StoreThread, lane: int, monkeypatch: pytes
     ringer.ring([thread.address])
     ringer.close()
     looked.get(timeout=SECONDS)
+
+
+@pytest.mark.parametrize("verb", ["version", "glance"])
+@pytest.mark.parametrize("error", [StoreBusy("another holds it"), StoreFull("no space")], ids=["busy", "full"])
+def test_waiting_outlasts_a_store_that_cannot_be_asked_for_a_while(
+    thread: StoreThread, lane: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, error: Exception
+) -> None:
+    asked(thread, submit(submission("t", lane)))
+    told, late, others = SimpleQueue[Any](), SimpleQueue[Any](), other(tmp_path)
+    watched_by(thread, lambda glance, error: told.put(error or glance))
+    asked(thread, lambda _: None)
+    tried: SimpleQueue[None] = SimpleQueue()
+
+    def refuse(*_: object) -> None:
+        tried.put(None)
+        raise error
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(SqliteStore, verb, refuse)
+        watched_by(thread, lambda glance, error: late.put(error or glance))
+        asked(thread, submit(submission("u", lane)))  # it looks for changes, and tells them
+        tried.get(timeout=SECONDS)
+        tried.get(timeout=SECONDS)
+    end(others)
+    for answers in (told, late):
+        assert answers.get(timeout=SECONDS).state == State.CANCELLED
+    others.close()
 
 
 def test_where_no_ripple_can_be_felt_others_writes_are_looked_for(

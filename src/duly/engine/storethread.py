@@ -22,7 +22,7 @@ from weakref import WeakKeyDictionary
 from duly.engine import forks
 from duly.engine.waits import Done, Wait, Waits, glances
 from duly.engine.waker import Waker
-from duly.errors import StoreBusy, StoreError, StoreUnavailable
+from duly.errors import StoreBusy, StoreError, StoreFull, StoreUnavailable
 from duly.ports import PATIENCE, Bell, Reply, Request, Ripples, Store
 
 Post: TypeAlias = Callable[[Any, Done], None]
@@ -46,6 +46,9 @@ RIPPLE_SECONDS = 0.005
 
 LOOK_SECONDS = 0.02
 """How often the store is asked for changes while somebody waits and no ripple can be felt."""
+
+TRANSIENT = (StoreBusy, StoreFull)
+"""What passes by itself: whoever waits goes on waiting."""
 
 SHORT_SECONDS = 0.001
 """Telling those who wait may take so long at any time; if it takes longer, the thread rests from it for as long."""
@@ -181,12 +184,19 @@ class StoreThread:
         wait = Wait(seen, done)
 
         def begin(store: Store) -> None:
-            found = glances(store, wait.seen)
-            if any(wait.told(glance) for glance in found):
+            try:
+                found = glances(store, wait.seen)
+            except TRANSIENT:
+                found = None
+            if found and any(wait.told(glance) for glance in found):
                 return
             if self._hopeless is not None:
                 raise self._hopeless
-            self._watched.add(wait, found)
+            if found is None:
+                self._watched.add_unseen(wait)
+                self._told -= 1  # it is looked soon
+            else:
+                self._watched.add(wait, found)
             if self._sleeps:
                 self._waker.wake()
 
@@ -291,13 +301,16 @@ class StoreThread:
             self._rest = now + RIPPLE_SECONDS
             self._look_at = now
         if now >= self._look_at:
-            self._look(store)
-            self._look_at = now + (LOOK_SECONDS if self._ripples is None else self._poll)
+            looked = self._look(store)
+            self._look_at = now + (LOOK_SECONDS if self._ripples is None or not looked else self._poll)
         if self._changes != self._told and now >= self._tell_at:
-            self._told = self._changes
-            self._tell(store)
+            told = self._tell(store)
             end = time.monotonic()
             self._tell_at = end if end - now < SHORT_SECONDS else 2 * end - now
+            if told:
+                self._told = self._changes
+            else:
+                self._tell_at = end + LOOK_SECONDS
 
     def _work(self, store: Store) -> None:
         """Do all jobs there are, requests together in one transaction."""
@@ -351,21 +364,28 @@ class StoreThread:
         for _, done in requests:
             done(reply, error)
 
-    def _look(self, store: Store) -> None:
-        """Notice what others have written."""
+    def _look(self, store: Store) -> bool:
+        """Notice what others have written; False if that could not be done just now."""
         try:
             version = store.version()
+        except TRANSIENT:
+            return False
         except Exception as error:  # noqa: BLE001 - it is raised where it was waited
             self._watched.fail(error)
-            return
+            return True
         self._changes += version != self._version
         self._version = version
+        return True
 
-    def _tell(self, store: Store) -> None:
+    def _tell(self, store: Store) -> bool:
+        """Tell those who wait; False if that could not be done just now."""
         try:
             self._watched.tell(store)
+        except TRANSIENT:
+            return False
         except Exception as error:  # noqa: BLE001 - it is raised where it was waited
             self._watched.fail(error)
+        return True
 
 
 def _holds(request: Request) -> bool:

@@ -14,6 +14,9 @@ Done: TypeAlias = Callable[[Any, BaseException | None], None]
 OVER = (*ENDED, UNKNOWN)
 """States of tasks that nothing more is heard of."""
 
+_UNSEEN = Glance("")
+"""Other than any glance at a task."""
+
 
 class Wait:
     """Somebody who waits for news of any of these tasks; of each the number of the last event that was seen."""
@@ -43,6 +46,13 @@ class Waits:
         """Have it told of what comes after these glances at its tasks."""
         for glance in glances:
             self._watched.setdefault(glance.id, _Watched(glance)).waits.append(wait)
+
+    def add_unseen(self, wait: Wait) -> None:
+        """Have it told at the next look, and of what comes after: how its tasks stand could not be seen yet."""
+        for task_id in wait.seen:
+            watched = self._watched.setdefault(task_id, _Watched(_UNSEEN))
+            watched.glance = _UNSEEN
+            watched.waits.append(wait)
 
     def forget(self, wait: Wait) -> None:
         """Tell it no more."""

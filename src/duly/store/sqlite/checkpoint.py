@@ -15,7 +15,7 @@ from contextlib import suppress
 import apsw
 
 from duly.errors import StoreError
-from duly.store.sqlite.connection import is_failed_sync, open_connection
+from duly.store.sqlite.connection import is_failed_sync
 
 FRAMES = 1_000
 """Pages of 4 KiB that the log grows by before they are copied."""
@@ -28,14 +28,16 @@ PASSES = 4
 
 
 class Checkpointer:
-    """Watches the log of one database for the writer whose connection this is.
+    """Watches the log of one database for the writer whose connection this is; `open_beside` makes another one.
 
     `committed` is called at each commit as soon as Python can be: others need not wait until the statement returns,
     which a busy thread delays.
     """
 
-    def __init__(self, path: str, connection: apsw.Connection, committed: Callable[[], None]) -> None:
-        self._path = path
+    def __init__(
+        self, open_beside: Callable[[], apsw.Connection], connection: apsw.Connection, committed: Callable[[], None]
+    ) -> None:
+        self._open_beside = open_beside
         self._committed = committed
         self._connection = connection
         self._frames = 0  # in the log, as of this writer's last commit
@@ -82,7 +84,7 @@ class Checkpointer:
 
     def _run(self) -> None:
         try:
-            connection = open_connection(self._path)
+            connection = self._open_beside()
         except StoreError:
             self._thread = None
             self._under_way = False

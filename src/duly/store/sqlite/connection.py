@@ -33,6 +33,13 @@ OLDEST_SQLITE = 3_051_003
 _MENDED_BRANCHES = {3_050: 3_050_007, 3_044: 3_044_006}
 BUSY_MS = 10_000
 _FAILED_SYNCS = (apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC)
+FAILED_SYNC = (
+    "a sync has failed, so what is on the disk is not known; check the disk, then open the store anew by starting this "
+    "program again"
+)
+_OF_THE_SYSTEM = (apsw.CantOpenError, apsw.IOError)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""SQLite knows the first alone: a quota, or a limit of file sizes, is an I/O error to it."""
 
 # Closing a descriptor of a file drops the locks that SQLite has on it in this process: none may be open but its own.
 _making = threading.Lock()
@@ -59,17 +66,23 @@ def is_safe(version: int) -> bool:
 
 
 @contextmanager
-def translated(path: str) -> Iterator[None]:
+def translated(path: str, connection: apsw.Connection | None = None) -> Iterator[None]:
     """Turn the driver's exceptions into duly's."""
     try:
         yield
     except apsw.Error as error:
-        raise duly_error(error, path) from error
+        raise duly_error(error, path, connection) from error
 
 
-def duly_error(error: apsw.Error, path: str) -> StoreError:
+def duly_error(error: apsw.Error, path: str, connection: apsw.Connection | None = None) -> StoreError:
     """Return duly's own error for one of the driver's, with its cause and its cure."""
+    number = connection.system_errno if connection is not None and isinstance(error, _OF_THE_SYSTEM) else 0
+    told = f"{error}: {os.strerror(number)}" if number else str(error)
     match error:
+        case apsw.IOError() if is_failed_sync(error):
+            return StoreUnavailable(f"{path}: {FAILED_SYNC} ({told})")
+        case apsw.IOError() if number in _NO_ROOM:
+            return StoreFull(f"{path}: no space left on the disk; make room, then it goes on ({told})")
         case apsw.BusyError() | apsw.LockedError():
             return StoreBusy(f"{path}: another process has held the write lock for more than 10 s ({error})")
         case apsw.FullError():
@@ -85,7 +98,7 @@ def duly_error(error: apsw.Error, path: str) -> StoreError:
                 f"{path}: is damaged ({error}); restore a backup, or salvage it by `sqlite3 {path} .recover`"
             )
         case apsw.CantOpenError() | apsw.IOError():
-            return StoreUnavailable(f"{path}: cannot be used; check its disk and folder ({error})")
+            return StoreUnavailable(f"{path}: cannot be used; check its disk and folder ({told})")
         case _:
             return StoreError(f"{path}: {type(error).__name__}: {error}")
 
@@ -107,12 +120,13 @@ def open_connection(path: str) -> apsw.Connection:
         _make_private(path)
     with translated(path):
         connection = apsw.Connection(path)
-        try:
+    try:
+        with translated(path, connection):
             _refuse_foreign(connection, path)
             _configure(connection, path)
-        except BaseException:
-            connection.close()
-            raise
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -175,7 +189,7 @@ def _set(connection: apsw.Connection, pragma: str) -> None:
 
 def migrate(connection: apsw.Connection, path: str, steps: list[Migration], now: int) -> None:
     """Bring the schema to the newest step, all in one transaction; refuse what a newer duly has contracted."""
-    with translated(path):
+    with translated(path, connection):
         applied = _applied(connection)
         known = {step.number for step in steps}
         for number, kind, name in applied:

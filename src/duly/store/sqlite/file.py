@@ -17,8 +17,9 @@ from duly.store import migrations, queries
 from duly.store.sqlite import lockfile
 from duly.store.sqlite.bell import Ringer
 from duly.store.sqlite.checkpoint import Checkpointer
-from duly.store.sqlite.connection import duly_error, is_failed_sync, migrate, open_connection, translated
+from duly.store.sqlite.connection import FAILED_SYNC, duly_error, is_failed_sync, migrate, open_connection, translated
 from duly.store.sqlite.rows import Succeeded, Told
+from duly.store.sqlite.whereabouts import Whereabouts
 
 T = TypeVar("T")
 
@@ -52,6 +53,7 @@ class StoreFile:
         self._connection: apsw.Connection | None = None
         self._lockfile: lockfile.LockFile | lockfile.Alone | None = None
         self._checkpointer: Checkpointer | None = None
+        self._whereabouts: Whereabouts | None = None
         self._ringer: Ringer | None = None
         self._failed: BaseException | None = None
         self._durable: bool | None = True
@@ -83,8 +85,7 @@ class StoreFile:
             migrate(self._connection, self.path, migrations.load(PACKAGE), self._clock())
             self._ringer = Ringer()
             self._lockfile = lockfile.hold(self.path)
-            if self.path != ":memory:":
-                self._checkpointer = Checkpointer(self.path, self._connection, self._lockfile.leave)
+            self._watch_over(self._connection)
         except OSError as error:
             self.close()
             raise StoreUnavailable(f"{self.path}-duly: {error.strerror}") from error
@@ -95,6 +96,7 @@ class StoreFile:
     def close(self) -> None:
         """Let go of the file; safe to call twice."""
         self._disconnect()
+        self._whereabouts = None
         self._let_go = False
         if self._lockfile is not None:
             lockfile.release(self._lockfile)
@@ -120,24 +122,44 @@ class StoreFile:
         """
         if self._connection is not None and self.path != ":memory:":
             self._disconnect()
+            if self._whereabouts is not None:
+                self._whereabouts.forget("-wal")  # which goes with the last connection
             self._let_go = True
 
     def _connect_again(self) -> apsw.Connection:
         assert self._let_go, "the store is not open"
-        connection = open_connection(self.path)
+        connection = self._open_beside()
         self._durable = True
-        assert self._lockfile is not None
-        self._checkpointer = Checkpointer(self.path, connection, self._lockfile.leave)
+        self._watch_over(connection)
         self._connection = connection
         return connection
 
-    def _run(self, query: str, /, **bindings: Any) -> Any:
+    def _connected(self) -> apsw.Connection:
+        """The connection to the file, if that is still there."""
         connection = self._connection or self._connect_again()
-        cursor: Any = connection.execute(self._sql[query], bindings)
+        if self._whereabouts is not None:
+            self._whereabouts.check()
+        return connection
+
+    def _open_beside(self) -> apsw.Connection:
+        """Open the same file once more: it is neither made anew, nor another one that was put in its place."""
+        if self._whereabouts is not None:
+            self._whereabouts.look()
+        return open_connection(self.path)
+
+    def _watch_over(self, connection: apsw.Connection) -> None:
+        """Keep the log short, and an eye on the files."""
+        if self.path != ":memory:":
+            assert self._lockfile is not None
+            self._whereabouts = Whereabouts(self.path, "-duly", "-wal")
+            self._checkpointer = Checkpointer(self._open_beside, connection, self._lockfile.leave)
+
+    def _run(self, query: str, /, **bindings: Any) -> Any:
+        cursor: Any = self._connected().execute(self._sql[query], bindings)
         return cursor
 
     def _rows(self, query: str, /, **bindings: Any) -> list[Any]:
-        with translated(self.path):
+        with translated(self.path, self._connected()):
             rows: list[Any] = self._run(query, **bindings).fetchall()
             return rows
 
@@ -148,7 +170,7 @@ class StoreFile:
         What is not durable survives the end of its process, but perhaps not that of the machine. An interrupt anywhere
         leaves nothing locked; hence no context manager made of a generator, which a kept traceback would keep open.
         """
-        connection = self._connection or self._connect_again()
+        connection = self._connected()
         assert self._lockfile is not None
         self._refuse_after_failed_sync()
         with self._lockfile.turn:
@@ -162,9 +184,10 @@ class StoreFile:
             except BaseException as error:
                 if is_failed_sync(error):
                     self._failed = error
+                told = duly_error(error, self.path, connection) if isinstance(error, apsw.Error) else None
                 self._roll_back()
-                if isinstance(error, apsw.Error):
-                    raise duly_error(error, self.path) from error
+                if told is not None:
+                    raise told from error
                 raise
             finally:
                 self._lockfile.leave()
@@ -193,9 +216,7 @@ class StoreFile:
         """Accept nothing more once data could not be brought to the disk: the system may have dropped it in silence."""
         failed = self._failed or (self._checkpointer.failed if self._checkpointer is not None else None)
         if failed is not None:
-            raise StoreUnavailable(
-                f"{self.path}: a sync has failed, what is on the disk is not known; check the disk, then open it anew"
-            ) from failed
+            raise StoreUnavailable(f"{self.path}: {FAILED_SYNC}") from failed
 
     def _roll_back(self) -> None:
         if self._connection is not None and self._connection.in_transaction:

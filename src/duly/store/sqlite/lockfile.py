@@ -47,6 +47,13 @@ class LockFile:
         self._wanted: queue.SimpleQueue[_Waiter | None] = queue.SimpleQueue()
         self._helper: threading.Thread | None = None
 
+    def is_there(self) -> bool:
+        """Whether others find it by its path: a store may have been deleted, and made anew."""
+        try:
+            return os.path.samestat(os.fstat(self._fd), os.stat(self.path))
+        except OSError:
+            return False
+
     def touch(self) -> None:
         """Have it felt by who watches the file."""
         os.pread(self._fd, 1, 0)
@@ -195,7 +202,7 @@ def hold(database: str) -> LockFile | Alone:
     path = os.path.realpath(database) + "-duly"
     with _lock:
         found = _open.get(path)
-        if found is None or found.pid != os.getpid():
+        if found is None or found.pid != os.getpid() or not found.is_there():
             found = _open[path] = LockFile(path)
         found.users += 1
         return found
@@ -208,5 +215,6 @@ def release(lockfile: LockFile | Alone) -> None:
     with _lock:
         lockfile.users -= 1
         if lockfile.users == 0 and lockfile.pid == os.getpid():
-            del _open[lockfile.path]
+            if _open.get(lockfile.path) is lockfile:
+                del _open[lockfile.path]
             lockfile.close()

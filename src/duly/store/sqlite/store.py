@@ -316,8 +316,8 @@ class SqliteStore(Lanes, Upkeep):
 
     def version(self) -> int:
         """Return a number that is another one after another connection has written."""
-        connection = self._connection or self._connect_again()
-        with translated(self.path):
+        connection = self._connected()
+        with translated(self.path, connection):
             # Not Connection.data_version(): that looks at the file only when something else is read.
             ((version,),) = connection.execute("pragma data_version").fetchall()
             assert isinstance(version, int)

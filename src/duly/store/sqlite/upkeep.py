@@ -91,8 +91,8 @@ class Upkeep(StoreFile):
 
     def examine(self) -> list[Finding]:
         """Look at the file's health; reads all of it."""
-        connection = self._connection or self._connect_again()
-        with translated(self.path):
+        connection = self._connected()
+        with translated(self.path, connection):
             return examine(connection, self.path)
 
     def _sweep(self) -> None:
