@@ -163,23 +163,13 @@ def test_from_async_code_all_is_as_it_is_from_sync(app: duly.App) -> None:
     assert len(list(app.tasks())) == 4
 
 
-def test_a_cancel_by_filter_is_to_come_and_one_by_id_is_answered(app: duly.App) -> None:
-    with pytest.raises(NotAvailable):
-        app.cancel(state="ready")
-    with pytest.raises(NotAvailable):
-        app.cancel()
-    with pytest.raises(TaskNotFound):
-        app.cancel("unknown")
-
-
-def test_a_retry_names_one_task(app: duly.App) -> None:
+def test_a_cancel_and_a_retry_of_one_task_are_those_of_its_handle(app: duly.App) -> None:
     dated = app.submit("mail:send", delay=3600)
     assert (app.retry(dated.id).id, dated.refresh().state) == (dated.id, "ready")
-    for retry in (lambda: app.retry(state="failed"), app.retry):
-        with pytest.raises(NotAvailable, match="retrying by filter"):
-            retry()
-    with pytest.raises(TaskNotFound):
-        app.retry("unknown")
+    assert app.cancel(dated.id) == "cancelled"
+    for verb in (app.cancel, app.retry):
+        with pytest.raises(TaskNotFound):
+            verb("unknown")
 
 
 @pytest.mark.parametrize("name", ["every", "due", "upgrade", "replay", "flow"])

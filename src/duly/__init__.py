@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from duly.history import Event as Event
     from duly.listing import PauseInfo as PauseInfo
     from duly.listing import TaskInfo as TaskInfo
+    from duly.many import CancelCount as CancelCount
+    from duly.many import RetryCount as RetryCount
     from duly.runner.context import Task as Task
     from duly.runner.context import current as current
     from duly.runner.perform import Performed as Performed
@@ -107,6 +109,7 @@ _PLACES = {
     ),
     "duly.handle": ("Handle", "Statistics", "TaskResult"),
     "duly.history": ("Event",),
+    "duly.many": ("CancelCount", "RetryCount"),
     "duly.runner.context": ("Task", "current"),
     "duly.runner.perform": ("Performed", "aperform", "perform"),
     "duly.runner.tasklog": ("TaskFilter",),

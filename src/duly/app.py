@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, Unpack, cast, overload
 
 import msgspec
 
@@ -30,6 +30,7 @@ from duly.errors import ActionInvalid, NotAvailable, OptionInvalid
 from duly.handle import Handle
 from duly.history import Event, happened, history
 from duly.listing import Listing, PauseInfo, TaskInfo, paused_by, pauses
+from duly.many import CancelCount, Cancels, Retries, RetryCount, Which
 from duly.ports import Finding, Lane, NodeRow, Store, Tally, TaskRow
 from duly.runner.context import HERE
 from duly.wire.runner import Target
@@ -344,30 +345,112 @@ class App:
         """Cancel those of some tasks that have not ended, all in one transaction."""
         ask(self._store(), self._desk.cancel_all(ids, reason))
 
+    @overload
+    def cancel(self, task_id: str, reason: str = ..., wait: units.Seconds | None = ...) -> CancelAnswer: ...
+
+    @overload
     def cancel(
-        self, task_id: str | None = None, reason: str = "cancelled", wait: units.Seconds | None = None, **many: Any
-    ) -> CancelAnswer:
-        """Cancel a task; see `Handle.cancel`."""
-        return ask(
-            self._store(), self._desk.cancel(_one(task_id, many, "cancelling"), reason, units.patience(wait, "wait"))
-        )
+        self, *, reason: str = ..., wait: units.Seconds | None = ..., dry_run: bool = ..., **which: Unpack[Which]
+    ) -> CancelCount: ...
+
+    def cancel(
+        self,
+        task_id: str | None = None,
+        reason: str = "cancelled",
+        wait: units.Seconds | None = None,
+        *,
+        dry_run: bool = False,
+        **which: Unpack[Which],
+    ) -> CancelAnswer | CancelCount:
+        """Cancel a task, as `Handle.cancel` does; or all that fit a filter, and return how many.
+
+        The filter is that of `tasks`: `state`, `action`, `queue`, `since`, `due_before`, and `first` for so many of the
+        newest. Without a `state` all that have not ended are meant. They are cancelled in steps of 1,000, of which each
+        is final; interrupted, say the same once more. What is submitted meanwhile stays. With `wait` it returns when
+        those that run are stopped, after so many seconds at most. A `dry_run` counts, and does nothing.
+
+        Raises `OptionInvalid` (also for no filter at all), `ActionInvalid`, `WaitTimeout`, `StoreError`.
+
+        >>> handles = app.submit_many(send.passport(to, "hello") for to in ("ann@example.com", "ben@example.com"))
+        >>> app.cancel(state="ready", action="email:send", since="1h")
+        CancelCount(cancelled=2, asked=0)
+        """
+        verb = self._cancelling(task_id, reason, units.patience(wait, "wait"), which, dry_run=dry_run)
+        return ask(self._store(), verb)
+
+    @overload
+    async def acancel(self, task_id: str, reason: str = ..., wait: units.Seconds | None = ...) -> CancelAnswer: ...
+
+    @overload
+    async def acancel(
+        self, *, reason: str = ..., wait: units.Seconds | None = ..., dry_run: bool = ..., **which: Unpack[Which]
+    ) -> CancelCount: ...
 
     async def acancel(
-        self, task_id: str | None = None, reason: str = "cancelled", wait: units.Seconds | None = None, **many: Any
-    ) -> CancelAnswer:
+        self,
+        task_id: str | None = None,
+        reason: str = "cancelled",
+        wait: units.Seconds | None = None,
+        *,
+        dry_run: bool = False,
+        **which: Unpack[Which],
+    ) -> CancelAnswer | CancelCount:
         """Like `cancel`, from async code."""
-        return await aask(
-            self._store(), self._desk.cancel(_one(task_id, many, "cancelling"), reason, units.patience(wait, "wait"))
-        )
+        verb = self._cancelling(task_id, reason, units.patience(wait, "wait"), which, dry_run=dry_run)
+        return await aask(self._store(), verb)
+
+    def _cancelling(
+        self, task_id: str | None, reason: str, wait: float | None, which: Which, *, dry_run: bool
+    ) -> Verb[CancelAnswer | CancelCount]:
+        if task_id is not None:
+            return self._desk.cancel(_one(task_id, which, dry_run=dry_run), reason, wait)
+        cancels = Cancels(which)
+        return cancels.count(self._desk) if dry_run else cancels.carry_out(self._desk, reason, wait)
 
     # retrying
-    def retry(self, task_id: str | None = None, **many: Any) -> Handle[Any]:
-        """Have a failed task tried again, and return its handle; see `Handle.retry`."""
-        return self.handle(_one(task_id, many, "retrying")).retry()
+    @overload
+    def retry(self, task_id: str) -> Handle[Any]: ...
 
-    async def aretry(self, task_id: str | None = None, **many: Any) -> Handle[Any]:
+    @overload
+    def retry(self, *, dry_run: bool = ..., **which: Unpack[Which]) -> RetryCount: ...
+
+    def retry(
+        self, task_id: str | None = None, *, dry_run: bool = False, **which: Unpack[Which]
+    ) -> Handle[Any] | RetryCount:
+        """Have a failed task tried again, as `Handle.retry` does; or all that fit a filter, and return how many.
+
+        The filter is that of `cancel`; without a `state` what failed is meant, and `state="scheduled"` means those that
+        wait for their date. They are retried in steps of 1,000. A `dry_run` counts, and does nothing.
+
+        Raises `OptionInvalid` (also for no filter at all), `ActionInvalid`, `StoreError`.
+
+        >>> handle = send.using(delay="1h").submit("ann@example.com", "hello")
+        >>> app.retry(state="scheduled", action="email:send", dry_run=True)
+        RetryCount(retried=1, refused=0)
+        >>> app.retry(action="email:send", since="1d")
+        RetryCount(retried=0, refused=0)
+        """
+        if task_id is not None:
+            return self.handle(_one(task_id, which, dry_run=dry_run)).retry()
+        return ask(self._store(), self._retrying(which, dry_run=dry_run))
+
+    @overload
+    async def aretry(self, task_id: str) -> Handle[Any]: ...
+
+    @overload
+    async def aretry(self, *, dry_run: bool = ..., **which: Unpack[Which]) -> RetryCount: ...
+
+    async def aretry(
+        self, task_id: str | None = None, *, dry_run: bool = False, **which: Unpack[Which]
+    ) -> Handle[Any] | RetryCount:
         """Like `retry`, from async code."""
-        return await self.handle(_one(task_id, many, "retrying")).aretry()
+        if task_id is not None:
+            return await self.handle(_one(task_id, which, dry_run=dry_run)).aretry()
+        return await aask(self._store(), self._retrying(which, dry_run=dry_run))
+
+    def _retrying(self, which: Which, *, dry_run: bool) -> Verb[RetryCount]:
+        retries = Retries(which)
+        return retries.count(self._desk) if dry_run else retries.carry_out(self._desk)
 
     # pausing
     def pause(self, *, queue: str | None = None, action: str | None = None) -> bool:
@@ -619,7 +702,10 @@ def _served(queues: Sequence[str] | None) -> list[str] | None:
     return [check_queue(queue) for queue in queues]
 
 
-def _one(task_id: str | None, many: dict[str, Any], doing: str) -> str:
-    if many or task_id is None:
-        raise NotAvailable(f"{doing} by filter is not in this release yet: give one task's id")
+def _one(task_id: str, which: Which, *, dry_run: bool) -> str:
+    """Return the id of the one task that is meant; raises `OptionInvalid` if others are, too."""
+    if not isinstance(task_id, str):
+        raise OptionInvalid(f"bad task id {task_id!r}: a task's `id`, as text")
+    if which or dry_run:
+        raise OptionInvalid("an id means one task: give it alone, or a filter and no id")
     return task_id

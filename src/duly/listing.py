@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from duly.core import units
 from duly.core.action import check_queue, parse_action
@@ -82,9 +82,9 @@ class Listing:
     ) -> None:
         if by not in ("newest", "date"):
             raise OptionInvalid(f"bad order {by!r}: newest or date")
-        self._wanted = _filter_of(state, action, queue, since, due_before)
+        self._wanted = filter_of(state, action, queue, since, due_before)
         self._by = by
-        self._left = first
+        self._left = at_most(first)
         self._after: tuple[int, int] | None = None
 
     def next(self, desk: Desk) -> Verb[list[TaskInfo]]:
@@ -100,21 +100,29 @@ class Listing:
         return []
 
 
-def _filter_of(
+def filter_of(
     state: str | Sequence[str] | None,
     action: str | None,
     queue: str | None,
     since: units.Moment | None,
     due_before: units.Moment | None,
 ) -> Filter:
+    """Return what is asked for as data; raises `OptionInvalid` and `ActionInvalid`."""
     now = datetime.now(UTC)
     return Filter(
-        states=None if state is None else _states_of([state] if isinstance(state, str) else state),
+        states=None if state is None else _states_of(state),
         action=None if action is None else str(parse_action(action)),
-        queue=queue,
+        queue=None if queue is None else check_queue(queue),
         since=None if since is None else _since(since, now),
         due_before=None if due_before is None else units.moment(due_before, now, "due_before"),
     )
+
+
+def at_most(first: Any) -> int | None:
+    """Return how many are wanted, None for all, or raise `OptionInvalid`."""
+    if first is not None and (isinstance(first, bool) or not isinstance(first, int) or first < 0):
+        raise OptionInvalid(f"bad first {first!r}: a whole number of tasks, or None for all")
+    return first
 
 
 def _since(value: units.Moment, now: datetime) -> int:
@@ -127,9 +135,11 @@ def _since(value: units.Moment, now: datetime) -> int:
     return units.moment(value, now, "since")
 
 
-def _states_of(names: Sequence[str]) -> tuple[int, ...]:
+def _states_of(names: str | Sequence[str]) -> tuple[int, ...]:
+    if not isinstance(names, str | list | tuple | set | frozenset):
+        raise OptionInvalid(f"bad state {names!r}: a name, or several in a list")
     found: list[int] = []
-    for name in names:
+    for name in [names] if isinstance(names, str) else names:
         if name == "waiting":
             found += WAITING
         elif name == "ended":
@@ -137,7 +147,7 @@ def _states_of(names: Sequence[str]) -> tuple[int, ...]:
         else:
             try:
                 found.append(State[name.upper()])
-            except KeyError:
+            except (KeyError, AttributeError):
                 known = ", ".join(state.name.lower() for state in State)
                 raise OptionInvalid(f"bad state {name!r}: {known}, waiting or ended") from None
     return tuple(found)

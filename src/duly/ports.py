@@ -55,10 +55,11 @@ class Child(NamedTuple):
 
 
 class CancelAsked(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Somebody wants a task cancelled."""
+    """Somebody wants a task cancelled; with `only`, if it is in one of these states and has no verdict yet."""
 
     id: str
     reason: str
+    only: tuple[int, ...] | None = None
 
 
 class Want(NamedTuple):

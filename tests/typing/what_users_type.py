@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
 
 import duly
 from duly.testing import FakeClock, assert_submitted, run_until_idle
@@ -103,6 +103,17 @@ def tasks_submitted_by_name_have_any_result() -> None:
     assert_type(app.submit_many(plain.passport([str(n)]) for n in range(9)), list[duly.Handle[Any]])
     for task in app.tasks(state="failed", first=3):
         assert_type(task, duly.TaskInfo)
+
+
+def what_operators_do() -> None:
+    assert_type(app.pause(queue="mail"), bool)
+    assert_type(app.paused()[0].since, datetime)
+    assert_type(app.cancel("some-id", "enough", wait=3), Literal["cancelled", "asked", "ended"])
+    assert_type(app.cancel(state="ready", queue="mail", since="1d", reason="enough"), duly.CancelCount)
+    assert_type(app.cancel(state=["ready", "running"], first=9, dry_run=True).asked, int)
+    assert_type(app.retry("some-id"), duly.Handle[Any])
+    assert_type(app.retry(action="email:send", due_before="1h"), duly.RetryCount)
+    app.cancel(stat="ready")  # type: ignore[call-overload]
 
 
 def workers_and_perform() -> None:

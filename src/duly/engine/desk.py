@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -31,6 +31,10 @@ from duly.ports import (
 )
 
 T = TypeVar("T")
+
+After: TypeAlias = tuple[int, int] | None
+"""The last task of a page, by what pages are in the order of, and its key."""
+
 _ADMITTED: dict[int, str] = {state: shown(state, None) for state in State}
 
 MOST_SUBMITS = 5_000
@@ -42,6 +46,9 @@ MOST_TEXT = 8 * 1024 * 1024
 PAGE = 200
 NEVER = 1 << 62
 """The number of an event that no task has: who has seen that waits for the end alone."""
+
+MOST_CHANGED = 1_000
+"""Tasks that are cancelled or retried together, where many are: nobody else writes meanwhile."""
 
 CancelAnswer = Literal["cancelled", "asked", "ended"]
 
@@ -55,6 +62,22 @@ _REFUSED = {
     "expired": f"has expired, and that is final; {_ONCE_MORE}",
 }
 """Why a task in this state is not retried, and what can be done instead."""
+
+
+class CancelPage(NamedTuple):
+    """How many tasks were cancelled, which were asked to stop, and where to go on; None at the end."""
+
+    cancelled: int
+    asked: list[str]
+    after: After
+
+
+class RetryPage(NamedTuple):
+    """How many tasks were retried and refused, and where to go on; None at the end."""
+
+    retried: int
+    refused: int
+    after: After
 
 
 class Desk:
@@ -149,7 +172,7 @@ class Desk:
         text: str = yield lambda store: store.large(key, part)
         return text
 
-    def page(self, wanted: Filter, by: str, after: tuple[int, int] | None, most: int) -> Verb[list[TaskRow]]:
+    def page(self, wanted: Filter, by: str, after: After, most: int) -> Verb[list[TaskRow]]:
         """Read a page of tasks."""
         rows: list[TaskRow] = yield lambda store: store.tasks(wanted, by, after, most)
         return rows
@@ -215,7 +238,25 @@ class Desk:
             raise unknown(task_id)
         return answer  # type: ignore[return-value]
 
+    def cancel_page(self, wanted: Filter, after: After, most: int, reason: str) -> Verb[CancelPage]:
+        """Cancel the next of those that fit and have no verdict; one that fits no longer by then is left alone."""
+        rows = yield from self.page(wanted, "newest", after, most)
+        if not rows:
+            return CancelPage(0, [], None)
+        reply = yield Request(cancels=[CancelAsked(row.id, reason, wanted.states) for row in rows])
+        asked = [task_id for task_id, answer in reply.cancelled.items() if answer == "asked"]
+        return CancelPage(len(reply.cancelled) - len(asked), asked, last_of(rows))
+
     # retrying
+    def retry_page(self, wanted: Filter, after: After, most: int) -> Verb[RetryPage]:
+        """Have the next of those that fit tried again."""
+        rows = yield from self.page(wanted, "newest", after, most)
+        if not rows:
+            return RetryPage(0, 0, None)
+        reply = yield Request(retries=[row.id for row in rows])
+        retried = sum(answer.done for answer in reply.retried.values())
+        return RetryPage(retried, len(reply.retried) - retried, last_of(rows))
+
     def retry(self, task_id: str) -> Verb[str]:
         """Have a task tried again; returns its state. Raises `RetryRefused` and `TaskNotFound`."""
         reply = yield Request(retries=[task_id])
@@ -254,6 +295,11 @@ def unknown(task_id: str) -> TaskNotFound:
 def lane_of(passport: Passport) -> tuple[str, str, int]:
     """The lane of a task: (queue, action, version)."""
     return passport.options.queue, passport.action, passport.version
+
+
+def last_of(rows: Sequence[TaskRow]) -> After:
+    """The place after which the next page of the newest begins; None at the end."""
+    return (rows[-1].key, rows[-1].key) if rows else None
 
 
 def batches(passports: Iterable[Passport]) -> Iterator[list[Passport]]:

@@ -17,7 +17,7 @@ from duly.core.outcome import Invalid, Outcome, Success
 from duly.core.passport import Options, Passport
 from duly.engine.asking import Carrier, Verb, pursue
 from duly.engine.attempt import Attempt
-from duly.engine.desk import CancelAnswer, Desk
+from duly.engine.desk import After, CancelAnswer, CancelPage, Desk, RetryPage
 from duly.errors import (
     DulyError,
     ErrorData,
@@ -56,10 +56,12 @@ def _kind(takes: Any, gives: Any) -> Kind:
 KINDS = {
     "submit": _kind(tuple[list[Passport]], dict[str, str]),
     "cancel_now": _kind(tuple[str, str], CancelAnswer),
+    "cancel_page": _kind(tuple[Filter, After, int, str], CancelPage),
     "retry": _kind(tuple[str], str),
+    "retry_page": _kind(tuple[Filter, After, int], RetryPage),
     "find": _kind(tuple[str], TaskRow),
     "large": _kind(tuple[int, Part], str),
-    "page": _kind(tuple[Filter, str, tuple[int, int] | None, int], list[TaskRow]),
+    "page": _kind(tuple[Filter, str, After, int], list[TaskRow]),
     "runs": _kind(tuple[str, int], list[EventRow]),
     "last_update": _kind(tuple[str], Any),
     "declared": _kind(tuple[str, int | None, str | None], Declared),
@@ -93,7 +95,7 @@ class DistantDesk(Desk):
         """Read what was too large to be read along."""
         return question("large", key, part)
 
-    def page(self, wanted: Filter, by: str, after: tuple[int, int] | None, most: int) -> Verb[list[TaskRow]]:
+    def page(self, wanted: Filter, by: str, after: After, most: int) -> Verb[list[TaskRow]]:
         """Read a page of tasks."""
         return question("page", wanted, by, after, most)
 
@@ -108,6 +110,14 @@ class DistantDesk(Desk):
     def cancel_now(self, task_id: str, reason: str) -> Verb[CancelAnswer]:
         """Cancel a task."""
         return question("cancel_now", task_id, reason)
+
+    def cancel_page(self, wanted: Filter, after: After, most: int, reason: str) -> Verb[CancelPage]:
+        """Cancel the next of those that fit."""
+        return question("cancel_page", wanted, after, most, reason)
+
+    def retry_page(self, wanted: Filter, after: After, most: int) -> Verb[RetryPage]:
+        """Have the next of those that fit tried again."""
+        return question("retry_page", wanted, after, most)
 
     def retry(self, task_id: str) -> Verb[str]:
         """Have a task tried again."""

@@ -95,6 +95,23 @@ def the_plan_of_cancelling_is_followed(hands: Hands) -> None:
             hands.finish(hands.claim_one())
 
 
+def a_cancel_may_be_of_certain_states_only(hands: Hands) -> None:
+    """Whoever means what waits does not stop what has begun meanwhile, nor what somebody else has cancelled."""
+    running, asked, ready = hands.submit(), hands.submit(), hands.submit()
+    assert len(hands.claim(2)) == 2
+    hands.cancel(asked, "first")
+
+    def cancel(*only: State) -> dict[str, str]:
+        cancels = [CancelAsked(task_id, "second", only) for task_id in (running, asked, ready, "unknown")]
+        return hands.store.exchange(Request(cancels=cancels)).cancelled
+
+    assert cancel() == {}
+    assert cancel(State.SCHEDULED, State.READY) == {ready: "cancelled"}
+    assert (hands.told(running), hands.told(asked)) == ([], ["verdict"]), "a task in another state was cancelled"
+    assert cancel(State.READY, State.RUNNING) == {running: "asked"}
+    assert [hands.row(task_id).reason for task_id in (running, asked, ready)] == ["second", "first", "second"]
+
+
 def cancelling_an_unknown_task_is_not_answered(hands: Hands) -> None:
     """There is nothing to say of it."""
     assert hands.cancel("unknown") is None
@@ -107,6 +124,7 @@ CHECKS: tuple[Check, ...] = (
     a_verdict_is_needed_where_one_is_claimed,
     what_is_owed_is_claimed_for_cleanup,
     the_plan_of_cancelling_is_followed,
+    a_cancel_may_be_of_certain_states_only,
     cancelling_an_unknown_task_is_not_answered,
 )
 

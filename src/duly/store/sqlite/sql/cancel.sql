@@ -12,3 +12,4 @@ where task.id = c.value ->> @id
     and task.verdict is null
     and task.state = plan.value ->> 0
     and (task.owed is not null) = (plan.value ->> 1)
+    and (c.value ->> @only is null or task.state in (select value from json_each(c.value -> @only)))
