@@ -23,15 +23,17 @@ from duly.core.keeping import Keep
 from duly.core.options import with_options
 from duly.core.passport import Options, Passport, issue
 from duly.core.retry import Backoff
+from duly.engine import forks
 from duly.engine.asking import Carrier, Verb, aask, ask, ask_each
 from duly.engine.desk import MOST_SUBMITS, CancelAnswer, Desk, batches
+from duly.engine.keeper import Keeper, Tidied
 from duly.engine.storethread import StoreThread
 from duly.errors import ActionInvalid, NotAvailable, OptionInvalid
 from duly.handle import Handle
 from duly.history import Event, happened, history
 from duly.listing import Listing, PauseInfo, TaskInfo, paused_by, pauses
 from duly.many import CancelCount, Cancels, Retries, RetryCount, Which
-from duly.ports import Finding, Lane, NodeRow, Store, Tally, TaskRow
+from duly.ports import Backup, Copied, Finding, Lane, NodeRow, Step, Store, Tally, TaskRow
 from duly.runner.context import HERE
 from duly.wire.runner import Target
 from duly.working import Working, refuse_misplaced
@@ -40,6 +42,7 @@ if TYPE_CHECKING:  # a submitter needs none of the engine's loops
     from duly.engine.worker import Worker
     from duly.runner.inline import Inline
 
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Iterator[Any]])
 
 _LATER = {
@@ -601,6 +604,77 @@ class App:
             return DatagramBell()
 
         return StoreThread(make_store, make_bell, self.config.poll)
+
+    # keeping it in order
+    def backup(
+        self, path: str | os.PathLike[str], *, force: bool = False, watch: Callable[[Copied], None] | None = None
+    ) -> Backup:
+        """Copy the store into one file while others work; return when that is checked, and on the disk for good.
+
+        The file is a store by itself, as of the moment at which the copying began. A file of that name is replaced only
+        by `force`. `watch` is told how far it is. Raises `OptionInvalid` and `StoreError`, and leaves nothing then.
+
+        >>> app.submit("email:send", {"to": "ann@example.com", "text": "hello"}).state
+        'ready'
+        >>> backup = app.backup("backup.db")
+        >>> with duly.App("sqlite:///backup.db") as copied:
+        ...     print([task.action for task in copied.tasks()])
+        ['email:send']
+        """
+        from duly.store.sqlite.backup import Copy  # noqa: PLC0415 - the driver is loaded when it is needed
+
+        began = time.monotonic()
+        copy = Copy(self._path, os.fspath(path), force=force)
+        forks.care_for(copy)
+        try:
+            while copied := copy.step():
+                if watch is not None:
+                    watch(copied)
+            copy.finish()
+        finally:
+            copy.close()
+        return Backup(copy.path, os.path.getsize(copy.path), time.monotonic() - began)
+
+    def migrations(self) -> list[Step]:
+        """Return the steps of the store's schema: those that were taken, and those that the next opening takes.
+
+        Nothing is changed by that. Raises `StoreError`, also where there is no store.
+        """
+        from duly.store.sqlite.file import steps_of  # noqa: PLC0415 - the driver is loaded when it is needed
+
+        return steps_of(self._path)
+
+    def migrate(self) -> list[Step]:
+        """Take the steps of the schema that are to be taken, as whatever opens the store does; return these."""
+        todo = [step for step in self.migrations() if step.applied_at is None]
+        self._store().open()
+        return todo
+
+    def prune(self, *, dry_run: bool = False) -> Tidied:
+        """Empty and remove what has ended long enough ago, as the next worker would; return how many tasks that were.
+
+        It goes in short steps with pauses, so that nobody has to wait. With `dry_run` they are counted alone. For how
+        long tasks are kept the workers have said that began last; where none has, the settings of this App do.
+
+        >>> app.prune()
+        Tidied(emptied=0, removed=0)
+        """
+
+        def now() -> int:
+            return time.time_ns() // 1000
+
+        def doing(step: Callable[[Store], T]) -> Verb[T]:
+            result: T = yield step
+            return result
+
+        keeper, store = Keeper(self._keep(), now), self._store()
+        if dry_run:
+            return ask(store, doing(keeper.count))
+        while True:
+            began = time.monotonic()
+            if ask(store, doing(keeper.advance)):
+                return keeper.tidied
+            time.sleep(time.monotonic() - began)
 
     def examine(self) -> list[Finding]:
         """Look at the store's health; may read all of it. Raises `StoreError`."""

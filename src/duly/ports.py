@@ -285,6 +285,30 @@ class Finding(NamedTuple):
     text: str
 
 
+class Copied(NamedTuple):
+    """How far a backup is, in pages."""
+
+    pages: int
+    of: int
+
+
+class Backup(NamedTuple):
+    """A backup that was made: where it is, its size in bytes, and how many seconds it took."""
+
+    path: str
+    size: int
+    seconds: float
+
+
+class Step(NamedTuple):
+    """A step of the store's schema; `applied_at` is None for one that is still to be taken."""
+
+    number: int
+    kind: str
+    name: str
+    applied_at: int | None
+
+
 PATIENCE = 10.0
 """Seconds that a store waits for others."""
 

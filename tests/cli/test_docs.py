@@ -113,6 +113,12 @@ def test_commands_that_change_something_print_their_shapes(cli: "Cli") -> None:
     assert fits(put(cli("cancel", "-a", "shop", submitted["id"], "--json"))[0], SHAPES["cancel"])
 
 
+def test_those_that_keep_a_store_in_order_print_their_shapes(cli: "Cli") -> None:
+    cli("submit", "-a", "shop", "email:send", '"ann"')
+    for name, more in (("backup", ["copy.db"]), ("prune", []), ("prune", ["--dry-run"]), ("migrate", ["--dry-run"])):
+        assert fits(put(cli(name, "-a", "shop", *more, "--json"))[0], SHAPES[name])
+
+
 def test_those_that_wait_print_their_shapes(cli: "Cli") -> None:
     worker = cli.start("worker", "-a", "shop", "-c", "1", "--quiet")
     for payload in (["email:send", '"ann"'], ["email:fail", "7"]):

@@ -25,13 +25,16 @@ COMMANDS = {
     "stats": "Count tasks, and say who works on them.",
     "completion": "Print the script by which a shell completes all this.",
     "doctor": "Look whether all is well here.",
+    "backup": "Copy the store into one file, while others work.",
+    "prune": "Remove what has ended long enough ago.",
+    "migrate": "Bring the store's schema up to date.",
     "demo": "Show durable tasks at work, in some ten seconds.",
 }
 """Each command is `command` in the module of its name; these lines are said here so that none is imported for them."""
 
 LATER = (
     *("pause", "resume", "errors", "replay", "why", "hub", "keys", "up", "check"),
-    *("backup", "migrate", "copy"),
+    "copy",
 )
 
 EPILOG = """\b

@@ -138,3 +138,16 @@ def _states(trials: list[TaskInfo]) -> Table:
         tries = f"try {one.attempts}" if one.attempts else ""
         table.add_row(one.action, tries, Text(state, style=COLORS.get(one.state, "")))
     return table
+
+
+@contextmanager
+def copying() -> Iterator[Callable[[int, int], None]]:
+    """Show how much of something is done on a terminal, each time that is called; elsewhere nothing."""
+    if is_quiet() or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield lambda _done, _of: None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn  # noqa: PLC0415 - 50 ms
+
+    with Progress(BarColumn(), DownloadColumn(True), TimeRemainingColumn(), console=console(), transient=True) as bar:
+        task = bar.add_task("copying")
+        yield lambda done, of: bar.update(task, completed=done, total=of)

@@ -152,7 +152,7 @@ class Desk:
             raise unknown(task_id)
         if not rows[0].seq:
             ended = shown(rows[0].state, None)
-            raise TaskNotFound(f"task {task_id} has {ended}, and was removed since: what ended is kept as `keep` says")
+            raise TaskNotFound(f"task {task_id} ended ({ended}), and was removed since, as `keep` of its action says")
         return rows[0]
 
     def whole(self, row: TaskRow, *parts: Part) -> Verb[TaskRow]:

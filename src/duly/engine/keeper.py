@@ -93,6 +93,15 @@ class Keeper:
             return min(MOST_SECONDS, max(SECOND, (self._calendar.next_due() - now) / 1e6))
         return 0.0
 
+    def count(self, store: Store) -> Tidied:
+        """Count what is due, and change nothing; reads all there is, a little at a time."""
+        keeps, counted, after = store.keeping(), Tidied(0, 0), 0
+        while tasks := store.survey(after, NEVER, LOOK):
+            due = sort_out(tasks, keeps, self._other, self._now())
+            counted = Tidied(counted.emptied + len(due.empty), counted.removed + len(due.remove))
+            after = tasks[-1].key
+        return counted
+
     # writing
     def _writes(self, store: Store) -> bool:
         """Do the next piece of what is to be done; False if nothing is."""

@@ -190,18 +190,18 @@ def _set(connection: apsw.Connection, pragma: str) -> None:
 def migrate(connection: apsw.Connection, path: str, steps: list[Migration], now: int) -> None:
     """Bring the schema to the newest step, all in one transaction; refuse what a newer duly has contracted."""
     with translated(path, connection):
-        applied = _applied(connection)
+        before = applied(connection)
         known = {step.number for step in steps}
-        for number, kind, name in applied:
+        for number, kind, name, _ in before:
             if number not in known and kind == "contract":
                 raise StoreTooNew(f"{path}: was changed by a newer duly ({number:04}_{name}); install that one here")
-        done = {number for number, _, _ in applied}
+        done = {number for number, *_ in before}
         todo = [step for step in steps if step.number not in done]
         if not todo:
             return
         connection.execute("begin immediate")
         try:
-            done = {number for number, _, _ in _applied(connection)}
+            done = {number for number, *_ in applied(connection)}
             for step in (step for step in todo if step.number not in done):
                 connection.execute(step.sql)
                 connection.execute(
@@ -216,8 +216,9 @@ def migrate(connection: apsw.Connection, path: str, steps: list[Migration], now:
             raise
 
 
-def _applied(connection: apsw.Connection) -> list[tuple[int, str, str]]:
+def applied(connection: apsw.Connection) -> list[tuple[int, str, str, int]]:
+    """Return the steps of the schema that were taken: number, kind, name and moment."""
     if not connection.execute("select 1 from sqlite_schema where name = 'migration'").fetchone():
         return []
-    rows = connection.execute("select number, kind, name from migration order by number").fetchall()
-    return [(int(number or 0), str(kind), str(name)) for number, kind, name in rows]
+    rows = connection.execute("select number, kind, name, applied_at from migration order by number").fetchall()
+    return [(int(number or 0), str(kind), str(name), int(at or 0)) for number, kind, name, at in rows]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any, TypeVar
 
 import apsw
@@ -12,12 +13,20 @@ import msgspec
 
 from duly.core.task import Change, Release
 from duly.errors import StoreUnavailable
-from duly.ports import PATIENCE, CancelAsked, Rejection, Submission
+from duly.ports import PATIENCE, CancelAsked, Rejection, Step, Submission
 from duly.store import migrations, queries
 from duly.store.sqlite import lockfile
 from duly.store.sqlite.bell import Ringer
 from duly.store.sqlite.checkpoint import Checkpointer
-from duly.store.sqlite.connection import FAILED_SYNC, duly_error, is_failed_sync, migrate, open_connection, translated
+from duly.store.sqlite.connection import (
+    FAILED_SYNC,
+    applied,
+    duly_error,
+    is_failed_sync,
+    migrate,
+    open_connection,
+    translated,
+)
 from duly.store.sqlite.rows import Succeeded, Told
 from duly.store.sqlite.whereabouts import Whereabouts
 
@@ -40,6 +49,18 @@ GATE_SECONDS = 1.0
 def wall_clock() -> int:
     """Return the time in microseconds since 1970."""
     return time.time_ns() // 1000
+
+
+def steps_of(path: str) -> list[Step]:
+    """Return the steps of a store's schema, those that are still to be taken at the end; changes nothing."""
+    if path != ":memory:" and not os.path.exists(path):
+        raise StoreUnavailable(f"there is no store {path}")
+    connection = open_connection(path)
+    with closing(connection), translated(path):
+        taken = [Step(*step) for step in applied(connection)]
+    known = {step.number for step in taken}
+    todo = [step for step in migrations.load(PACKAGE) if step.number not in known]
+    return [*taken, *(Step(step.number, step.kind, step.name, None) for step in todo)]
 
 
 class StoreFile:
