@@ -557,6 +557,9 @@ class Pool(Protocol):
     def events(self) -> list[RunnerEvent]:
         """Read what has happened."""
 
+    def look(self, now: float) -> None:
+        """See, about once a second, whether the process that forks runners still does; it is ended if not: `Lost`."""
+
     def sweep(self, node: str) -> int:
         """Kill what a dead node's tasks left behind; return how many processes that were."""
 

@@ -42,6 +42,9 @@ if "DULY_NODE" in os.environ:
     if (here / "raises").exists():
         raise RuntimeError("not today")
 
+def die() -> None:
+    os.kill(os.getpid(), 9)
+
 def wait_for(name: str = "") -> None:
     with open(here / "begun", "a") as file:
         file.write("begun\\n")
@@ -65,9 +68,12 @@ class Place:
         return len(file.read_text().splitlines()) if file.exists() else 0
 
     def kill_zygote(self) -> None:
+        self.signal_zygote(signal.SIGKILL)
+
+    def signal_zygote(self, number: int) -> None:
         for child in psutil.Process().children():
             if "duly.runner.zygote" in " ".join(child.cmdline()):
-                os.kill(child.pid, signal.SIGKILL)
+                os.kill(child.pid, number)
 
 
 @pytest.fixture
@@ -107,6 +113,28 @@ def test_an_import_that_ends_its_process_later_on_is_tried_again_ever_more_rarel
         assert time.monotonic() - since > 0.1 + 0.2 + 0.4 + 0.8
         (place.folder / "exits").unlink()
         place.action.submit().result(timeout=20)
+
+
+def test_an_import_that_fails_leaves_no_node_behind(place: Place) -> None:
+    (place.folder / "raises").touch()
+    with pytest.raises(HandlerUnavailable), place.app.worker(1):
+        pass
+    assert place.app.nodes() == []
+
+
+def test_one_that_does_not_answer_while_runners_are_wanted_is_replaced(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("duly.runner.pool.ANSWER_SECONDS", 0.5)
+    place.app.action("gate:die", max_attempts=1)(sys.modules["gates"].die)
+    with place.app.worker(1):
+        eventually(lambda: place.lines("imports") == 1)
+        place.action.submit().result(timeout=20)
+        place.signal_zygote(signal.SIGSTOP)
+        dead = [place.app.submit("gate:die") for _ in range(3)]  # of the two runners there are one is left, then none
+        place.action.submit().result(timeout=20)
+        assert [task.wait(20).cause for task in dead] == 3 * ["died"]
+    assert "has not answered" in caplog.text
 
 
 def test_what_was_held_is_given_back_if_its_module_cannot_be_imported_any_more(place: Place) -> None:

@@ -232,6 +232,27 @@ def test_what_runs_at_the_zygotes_end_ends_with_it(place, tmp_path):
     os.kill(int(path.read_text().split()[3]), signal.SIGKILL)
 
 
+def test_a_zygote_that_owes_an_answer_for_too_long_is_killed_and_no_other(place):
+    place.start("echo")
+    runner, clock = place.spawn(), 1e6
+    os.kill(place.pool._process.pid, signal.SIGSTOP)
+    for seconds in (1, 3600, 1, 1):  # it owes nothing
+        clock += seconds
+        place.pool.look(clock)
+    assert not place.pool.events(0.1)
+
+    runner.climb("kill", 0, 0, "")
+    place.until(lambda: runner.ended)
+    for seconds in (1, 3600, 1, 1, 1, 1, 1, 1):  # of a long sleep little is counted: it may have slept, too
+        clock += seconds
+        place.pool.look(clock)
+    assert not place.pool.events(0.1)
+
+    place.pool.look(clock + 2)
+    place.until(lambda: place.of(ports.Lost))
+    runner.close()
+
+
 def test_closing_a_pool_ends_all_that_runs(place, tmp_path):
     path = tmp_path / "pids"
     place.start("leave_children_and_spin")

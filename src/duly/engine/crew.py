@@ -146,6 +146,7 @@ class Crew:
         self._waits = waits
         self._members: dict[int, Member] = {}
         self._backoff = 0.0
+        self._trace = ""
         self.retry_at: float | None = None
 
     def __iter__(self) -> Iterator[Member]:
@@ -252,7 +253,13 @@ class Crew:
             runner.close()
         self._backoff = longer(self._backoff)
         self.retry_at = now + self._backoff
-        log.warning("no runner could be started (%s); trying again in %.1f s", reason, self._backoff)
+        log.warning("no runner could be started (%s); trying again in %.1f s", self._news(reason), self._backoff)
+
+    def _news(self, reason: str) -> str:
+        """What is new of a reason: a traceback is told once, after that its last line."""
+        trace, _, last = reason.rpartition("\n")
+        known, self._trace = trace == self._trace, trace
+        return f"{last}, at the place told before" if trace and known else reason
 
     def hand(self, member: Member, attempt: Attempt, now: float) -> bool:
         """Hand over an attempt if it fits."""

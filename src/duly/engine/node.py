@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from duly.core.action import Policy
@@ -32,7 +33,7 @@ from duly.engine.settings import Settings
 from duly.engine.storethread import StoreThread
 from duly.engine.ticker import Ticker
 from duly.engine.waker import Waker
-from duly.errors import StoreBusy, StoreFull
+from duly.errors import StoreBusy, StoreError, StoreFull
 from duly.ports import Bell, Lane, NodeRow, Pause, Pool, Reply, Store, Want
 
 log = logging.getLogger("duly.node")
@@ -52,6 +53,9 @@ COMPARE_POLLS = 30
 """Every so many polls what the store says that a node holds is compared with what it has."""
 
 MOST_HELD = 100_000
+
+LAST_SECONDS = 1.0
+"""How long the store is waited for when the time to drain is over and nothing runs any more."""
 
 SUSPECT_TURN = 4
 BUSY_SUSPECT_TURN = 16
@@ -105,7 +109,7 @@ class Node:
         self._more = More(alone=False, shared=False)
         self._note_at = 0.0
         self._complain_at = 0.0
-        self._draining = False
+        self._draining = self._gone = False
         self._rescuing: set[int] = set()
         self._keeper = Keeper(settings.keep, self._clock.now)
         self.ready = self._floor.ready
@@ -127,13 +131,15 @@ class Node:
             self._begin()
             while not self._over():
                 self._turn()
-            ask(self._thread, _call(lambda store: store.tidy(wanted=False)))
-            ask(self._thread, _call(lambda store: store.leave(self._number)))
+            self._thread.post(lambda store: store.tidy(wanted=False), _ignore)
+            self._thread.post(lambda store: store.leave(self._number), self._left)
+            while not self._gone:
+                self._turn()
             self._floor.let_runners_end()
-        except BaseException:
+        except BaseException as error:
             self._floor.pool.close()
             self._thread.post(lambda store: store.tidy(wanted=False), _ignore)
-            self._thread.post(lambda store: store.abandon(self._number), _ignore)
+            self._give_up(error)
             raise
         finally:
             self.close()
@@ -144,6 +150,14 @@ class Node:
         self._bell.close()
         self._waker.close()
         self._epoll.close()
+
+    def _give_up(self, error: BaseException) -> None:
+        """Be a node no more; what it may still hold others will rescue."""
+        if self._number and not isinstance(error, GivenUp | StoreError):
+            with suppress(StoreError):
+                ask(self._thread, _call(lambda store: store.leave(self._number)))  # nobody has to find it dead
+                return
+        self._thread.post(lambda store: store.abandon(self._number), _ignore)
 
     def _begin(self) -> None:
         thread, label = self._thread, self._settings.label
@@ -161,6 +175,8 @@ class Node:
         self._ticker.set("keep", time.monotonic() + SECOND)
 
     def _over(self) -> bool:
+        if self._gone:
+            return True
         if not self._draining or self._cycle.under_way or self._cycle.anything() or self._rescuing:
             return False
         return self._floor.over()
@@ -205,6 +221,9 @@ class Node:
                 self._floor.restart(preload=True)
             case "drain":
                 self._floor.stop_all("drain", now)
+                self._ticker.set("gone", now + LAST_SECONDS)
+            case "gone":
+                self._leave_untold(now)
             case "suspect":
                 attempt = self._floor.suspects.cleared(now)
                 if attempt is not None:
@@ -218,6 +237,25 @@ class Node:
         self._draining = True
         self._ticker.soonest("drain", time.monotonic() + seconds)
         log.info("told to stop: %d running, given %g s to end", self._floor.close_down(), seconds)
+
+    def _left(self, _: Any, error: BaseException | None) -> None:
+        def take() -> None:
+            if error is not None and not isinstance(error, StoreBusy | StoreFull):
+                raise error
+            if error is not None:
+                self._thread.post(lambda store: store.abandon(self._number), _ignore)
+            self._gone = True
+
+        self._tell(take)
+
+    def _leave_untold(self, now: float) -> None:
+        """The time is over in which all was to be told: another process keeps the store from being written."""
+        if not self._floor.over():
+            self._ticker.set("gone", now + LAST_SECONDS)
+            return
+        log.error("the store cannot be written, and this node leaves; what it could not tell will be done again")
+        self._gone = True
+        self._thread.post(lambda store: store.abandon(self._number), _ignore)
 
     # the store
     def _exchange(self) -> None:
@@ -326,6 +364,7 @@ class Node:
     def _poll(self, now: float) -> None:
         self._ticker.set("poll", now + self._settings.poll)
         self._floor.hand_back_idle()
+        self._floor.pool.look(now)
         self._thread.post(lambda store: store.dead(), self._polled)
         self._polls += 1
         if self._polls % COMPARE_POLLS == 0:

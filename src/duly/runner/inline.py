@@ -187,6 +187,9 @@ class InlinePool(Pool):
         self._inline.take(runner)
         return runner
 
+    def look(self, now: float) -> None:
+        """There is no process that could fail to answer."""
+
     def _served(self, runner: Runner, code: int) -> None:
         self._announce(ports.Ended(runner, None, code))
 

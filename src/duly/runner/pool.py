@@ -8,6 +8,7 @@ when to stop somebody is said by the engine, or by `perform`.
 
 from __future__ import annotations
 
+import logging
 import mmap
 import os
 import select
@@ -45,6 +46,13 @@ from duly.wire.runner import (
     most_packet,
 )
 
+log = logging.getLogger("duly.node")
+
+ANSWER_SECONDS = 10.0
+"""How long a zygote may owe a runner, or word of one that has ended."""
+
+LOOK_MOST = 2.0
+
 RECEIVE_MOST = 512
 """Packets read from one runner before the others have their turn."""
 
@@ -60,6 +68,7 @@ class Runner:
         self.number = number
         self.pid = 0
         self.pidfd: int | None = None
+        self.ended = False
         self._most = most
         self._family: Family | None = None
         self.output: output.Reader | None = None
@@ -244,6 +253,7 @@ class Pool:
         self._by_fd: dict[int, Runner] = {}
         self.runners: dict[int, Runner] = {}
         self._numbers = 0
+        self._looked_at = self._mute = 0.0
 
     def fileno(self) -> int:
         """The descriptor to wait on."""
@@ -306,12 +316,27 @@ class Pool:
             elif runner is not None:
                 self._hear(runner, events)
                 if fd == runner.pidfd:
+                    runner.ended = True
                     self._unwatch(runner)  # it has ended: the zygote will say how
                 elif runner.output is not None and runner.output.at_end and fd == runner.output.fd:
                     self._unwatch_fd(fd)  # it has closed its output, and would be heard of for ever
             elif self._control is not None and fd == self._control.fileno():
                 zygote = self._hear_zygote()
         return events + zygote
+
+    def look(self, now: float) -> None:
+        """See, about once a second, whether the zygote still answers; it is killed if not, and `Lost` follows.
+
+        Counted is the time that this process was at work itself: a machine that slept, or a container that was held,
+        has kept both from it.
+        """
+        passed, self._looked_at = min(now - self._looked_at, LOOK_MOST), now
+        owes = any(not runner.pid or runner.ended for runner in self.runners.values())
+        self._mute = self._mute + passed if owes else 0.0
+        if self._mute > ANSWER_SECONDS and self._process is not None:
+            log.error("the process that starts runners has not answered for %g s and is killed", ANSWER_SECONDS)
+            self._mute = 0.0
+            self._process.kill()
 
     def _hear(self, runner: Runner, events: list[ports.RunnerEvent]) -> None:
         """First the messages, then what was printed before they were sent; told in the other order."""
@@ -323,6 +348,7 @@ class Pool:
 
     def _hear_zygote(self) -> list[ports.RunnerEvent]:
         assert self._control is not None
+        self._mute = 0.0
         try:
             data, fds = self._control.receive_fds()
             message = decode_from_zygote(data) if data else None
