@@ -28,6 +28,8 @@ class Place:
         self.log = str(folder / "log")
         self.effects = folder / "effects"
         self.mark = f"STORY={folder}"
+        self.within: list[str] = []
+        """The command by which a worker is started elsewhere."""
         self._workers: list[subprocess.Popen[bytes]] = []
 
     def environment(self) -> dict[str, str]:
@@ -47,7 +49,7 @@ class Place:
         """Start a worker, and wait for nothing."""
         with open(self.folder / "worker.log", "ab") as log:
             worker = subprocess.Popen(
-                [sys.executable, "-m", "duly", "worker", "-a", self.served, *options],
+                [*self.within, sys.executable, "-m", "duly", "worker", "-a", self.served, *options],
                 cwd=ROOT, env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         self._workers.append(worker)

@@ -505,7 +505,7 @@ class App:
         sent 5 letters to ann@example.com
         """
         refuse_misplaced("app.worker()")
-        return Working(self.make_worker(concurrency, queues))
+        return Working(self.make_worker(concurrency, queues, alone=False))
 
     def run_worker(self, concurrency: int | None = None, *, queues: Sequence[str] | None = None) -> None:
         """Work in this thread until a SIGTERM or SIGINT has been followed (a second one hurries)."""
@@ -527,11 +527,17 @@ class App:
         self.make_worker(1, queues, inline).run_beside(inline.serve)
 
     def make_worker(
-        self, concurrency: int | None, queues: Sequence[str] | None, inline: Inline | None = None
+        self,
+        concurrency: int | None,
+        queues: Sequence[str] | None,
+        inline: Inline | None = None,
+        *,
+        alone: bool = True,
     ) -> Worker:
-        """Return a worker that was not begun; see `worker`."""
+        """Return a worker that was not begun; see `worker`. It is `alone` if this process is there for it only."""
         from duly.engine.console import Console  # noqa: PLC0415 - a submitter needs none of the engine's loops
         from duly.engine.node import Node  # noqa: PLC0415
+        from duly.engine.notify import Notifier  # noqa: PLC0415
         from duly.engine.roster import Roster  # noqa: PLC0415
         from duly.engine.settings import Settings  # noqa: PLC0415
         from duly.engine.worker import Worker  # noqa: PLC0415
@@ -557,13 +563,14 @@ class App:
         )
         actions = [(action.spec, action.target) for action in self._actions.values()]
         if inline is not None:
-            alone: dict[str, Any] = {"isolation": "process"}
-            actions = [(replace(spec, **alone), replace(target, **alone)) for spec, target in actions]
-        thread = self._thread
+            single: dict[str, Any] = {"isolation": "process"}
+            actions = [(replace(spec, **single), replace(target, **single)) for spec, target in actions]
+        thread, notifier = self._thread, Notifier(os.environ if alone else {})
 
         def make_node() -> Node:
             roster = Roster(actions, served, self._around, limits=inline is None)
-            return Node(thread, Pool if inline is None else inline.pool, DatagramBell, roster, settings, Console(2))
+            make_pool: Callable[[str], Pool] = Pool if inline is None else inline.pool
+            return Node(thread, make_pool, DatagramBell, roster, settings, Console(2), notifier)
 
         return Worker(make_node, thread.hopeless, *([] if inline is None else [inline.stop]))
 

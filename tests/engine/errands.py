@@ -69,3 +69,7 @@ async def later(seconds: float) -> None:
 def pause_own_action(task: duly.Task) -> list[object]:
     app = duly.App("sqlite:///nowhere.db")  # inside a handler that is its worker's
     return [app.pause(action=task.action), app.pause(action=task.action), app.paused()[0].action]
+
+
+def environment() -> list[str]:
+    return sorted(os.environ)

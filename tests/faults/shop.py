@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,6 +108,32 @@ def hang(task: duly.Task) -> Trace:
     with told(task):
         while True:
             signal.pause()
+
+
+@app.action("faults:cling", timeout="10m", grace=1, retry=SOON)
+def cling(task: duly.Task) -> Trace:
+    """Run until it is killed."""
+    with told(task):
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        while True:
+            signal.pause()
+
+
+@app.action("faults:orphan", retry=SOON)
+def orphan(task: duly.Task) -> Trace:
+    """Once take all runners along, and leave behind a process that nobody knows, which ends by itself."""
+    with told(task) as trace:
+        if not before(task):
+            subprocess.Popen(["sleep", "0.5"], env={}, start_new_session=True)
+            os.kill(os.getppid(), signal.SIGKILL)
+            signal.pause()
+    return trace
+
+
+def before(task: duly.Task) -> bool:
+    """Whether it has begun before."""
+    with open(os.environ[EFFECTS], encoding="ascii") as log:
+        return sum(line.startswith(f"begin {task.id} ") for line in log) > 1
 
 
 @app.action("faults:die", retry=SOON)

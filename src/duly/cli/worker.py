@@ -5,14 +5,18 @@ from __future__ import annotations
 import io
 import logging
 import os
+import signal
 import sys
 from contextlib import suppress
 from importlib.metadata import version
+from types import FrameType
+from typing import NoReturn
 
 import click
 
 from duly.app import App
 from duly.cli import exits
+from duly.cli.init import give_way
 from duly.cli.places import app_option, check_store, find_app, path_of
 from duly.cli.reload import run_reloading
 from duly.cli.streams import is_quiet, say, talk_options
@@ -65,6 +69,9 @@ def command(app_name: str | None, concurrency: int | None, queues: tuple[str, ..
     if inline and (reload or concurrency is not None):
         exits.refuse("--inline runs one task at a time, and not anew: leave out --reload and --concurrency")
 
+    give_way()
+    signal.signal(signal.SIGTERM, _leave)
+
     def make_app() -> App:
         app = find_app(app_name)
         check_store(app, new=True)
@@ -81,6 +88,11 @@ def command(app_name: str | None, concurrency: int | None, queues: tuple[str, ..
         run_reloading(lambda: make_app().make_worker(concurrency, queues or None))
     else:
         make_app().run_worker(concurrency, queues=queues or None)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    """Told to stop before anything was begun, or when all has ended: at once, whatever the App's module would do."""
+    os._exit(0)
 
 
 def _wait_for_no_reader() -> None:

@@ -309,6 +309,12 @@ class Floor:
             self._watch.take_back(member)
         return sum(bool(member.handed) for member in self.crew)
 
+    def status(self) -> str:
+        """How it stands, in words."""
+        running = sum(len(member.handed) for member in self.crew)
+        told = f"{running} tasks running in {len(self.crew)} runners, {len(self.waiting)} waiting for one"
+        return f"told to stop: {told}" if self._closing else told
+
     def over(self) -> bool:
         """Whether nothing waits or runs here."""
         return not len(self.waiting) and not any(member.handed for member in self.crew)

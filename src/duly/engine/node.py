@@ -27,6 +27,7 @@ from duly.engine.floor import Floor, Room
 from duly.engine.inside import Inside
 from duly.engine.keeper import SECOND, Keeper
 from duly.engine.ledger import Ledger
+from duly.engine.notify import Notifier
 from duly.engine.rescue import rescue
 from duly.engine.roster import Roster
 from duly.engine.settings import Settings
@@ -84,10 +85,13 @@ class Node:
         roster: Roster,
         settings: Settings,
         console: Console,
+        notifier: Notifier | None = None,
     ) -> None:
         self._thread = thread
         self._roster = roster
         self._settings = settings
+        self._notifier = notifier or Notifier({})
+        self._unready = True
         self.name = os.urandom(8).hex()
         self._number = 0
         self._bell = make_bell()
@@ -173,6 +177,7 @@ class Node:
         self._epoll.register(self._waker, select.EPOLLIN)
         self._ticker.set("poll", time.monotonic() + self._settings.poll)
         self._ticker.set("keep", time.monotonic() + SECOND)
+        self._tell_well(time.monotonic())
 
     def _over(self) -> bool:
         if self._gone:
@@ -195,6 +200,9 @@ class Node:
         if self._floor.pool.fileno() in ready:
             for event in self._floor.pool.events():
                 refilled = self._floor.hear(event) and refilled
+            if self._unready and self._floor.prepared:
+                self._unready = False
+                self._notifier.ready()
         now = time.monotonic()
         due = self._ticker.due(now)
         for what in due:
@@ -222,6 +230,8 @@ class Node:
             case "drain":
                 self._floor.stop_all("drain", now)
                 self._ticker.set("gone", now + LAST_SECONDS)
+            case "well":
+                self._tell_well(now)
             case "gone":
                 self._leave_untold(now)
             case "suspect":
@@ -229,14 +239,23 @@ class Node:
                 if attempt is not None:
                     self._cycle.note(attempt, cleared=True)
             case "keep":
-                self._thread.post(self._keeper.step, self._kept)
+                if not self._draining:
+                    self._thread.post(self._keeper.step, self._kept)
             case "retry":
                 self._send(self._cycle.again())
 
     def _drain(self, seconds: float) -> None:
         self._draining = True
+        self._notifier.stopping()
         self._ticker.soonest("drain", time.monotonic() + seconds)
         log.info("told to stop: %d running, given %g s to end", self._floor.close_down(), seconds)
+        self._notifier.status(self._floor.status())
+
+    def _tell_well(self, now: float) -> None:
+        """Tell the service manager, as often as it wants to hear it, that this loop goes round."""
+        if self._notifier.interval is not None:
+            self._notifier.well()
+            self._ticker.set("well", now + self._notifier.interval)
 
     def _left(self, _: Any, error: BaseException | None) -> None:
         def take() -> None:
@@ -365,6 +384,7 @@ class Node:
         self._ticker.set("poll", now + self._settings.poll)
         self._floor.hand_back_idle()
         self._floor.pool.look(now)
+        self._notifier.status(self._floor.status())
         self._thread.post(lambda store: store.dead(), self._polled)
         self._polls += 1
         if self._polls % COMPARE_POLLS == 0:

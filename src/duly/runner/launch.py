@@ -30,6 +30,9 @@ msgspec prefers typing_extensions to typing, and does without where it cannot be
 and a quarter of the time until the user's code runs.
 """
 
+SUPERVISORS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+"""What a service manager says to the process that it has started."""
+
 END_SECONDS = 2.0
 """How long a zygote may take to kill and reap all that it started."""
 
@@ -64,8 +67,10 @@ def _absolute(path: Iterable[object]) -> Iterator[str]:
 
 
 def clean(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment without what is duly's own: it may hold a store's url."""
-    return {name: value for name, value in environment.items() if not name.startswith("DULY_")}
+    """An environment without what is duly's own (it may hold a store's url) or meant for its supervisor alone."""
+    return {
+        name: value for name, value in environment.items() if not name.startswith("DULY_") and name not in SUPERVISORS
+    }
 
 
 def ended_well(process: subprocess.Popen[bytes]) -> bool:
