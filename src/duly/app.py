@@ -39,6 +39,7 @@ from duly.wire.runner import Target
 from duly.working import Working, refuse_misplaced
 
 if TYPE_CHECKING:  # a submitter needs none of the engine's loops
+    from duly.engine.settings import Settings
     from duly.engine.worker import Worker
     from duly.runner.inline import Inline
 
@@ -539,7 +540,6 @@ class App:
         from duly.engine.node import Node  # noqa: PLC0415
         from duly.engine.notify import Notifier  # noqa: PLC0415
         from duly.engine.roster import Roster  # noqa: PLC0415
-        from duly.engine.settings import Settings  # noqa: PLC0415
         from duly.engine.worker import Worker  # noqa: PLC0415
         from duly.runner.pool import Pool, check_platform  # noqa: PLC0415
         from duly.store.sqlite.bell import DatagramBell  # noqa: PLC0415
@@ -549,18 +549,7 @@ class App:
         if not self._actions:
             raise ActionInvalid("this App has no actions: a worker would have nothing to do")
         served = _served(queues)
-        runners = config.load({"concurrency": concurrency}).concurrency if concurrency is not None else 0
-        settings = Settings(
-            concurrency=runners or self.config.concurrency or len(os.sched_getaffinity(0)),
-            poll=self.config.poll,
-            drain_timeout=self.config.drain_timeout,
-            most_bytes=self.config.max_payload,
-            label=f"{socket.gethostname()}:{os.getpid()}",
-            recycle_tasks=self.config.recycle_tasks,
-            recycle_growth=self.config.recycle_growth,
-            beside=inline is None,
-            keep=self._keep(),
-        )
+        settings = self._settings(concurrency, beside=inline is None)
         actions = [(action.spec, action.target) for action in self._actions.values()]
         if inline is not None:
             single: dict[str, Any] = {"isolation": "process"}
@@ -573,6 +562,22 @@ class App:
             return Node(thread, make_pool, DatagramBell, roster, settings, Console(2), notifier)
 
         return Worker(make_node, thread.hopeless, *([] if inline is None else [inline.stop]))
+
+    def _settings(self, concurrency: int | None, *, beside: bool) -> Settings:
+        from duly.engine.settings import Settings  # noqa: PLC0415
+
+        runners = config.load({"concurrency": concurrency}).concurrency if concurrency is not None else 0
+        return Settings(
+            concurrency=runners or self.config.concurrency or len(os.sched_getaffinity(0)),
+            poll=self.config.poll,
+            drain_timeout=self.config.drain_timeout,
+            most_bytes=self.config.max_payload,
+            label=f"{socket.gethostname()}:{os.getpid()}",
+            recycle_tasks=self.config.recycle_tasks,
+            recycle_growth=self.config.recycle_growth,
+            beside=beside,
+            keep=self._keep(),
+        )
 
     def _keep(self) -> Keep:
         return Keep(units.kept(self.config.keep), units.kept(self.config.keep_failed))

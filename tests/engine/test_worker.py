@@ -76,6 +76,26 @@ def test_a_second_signal_hurries(app: duly.App) -> None:
     assert handle.result(timeout=0) == "drain"
 
 
+def test_a_second_signal_hurries_though_the_first_is_still_being_heard(
+    app: duly.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, stop, heard = worker(app), Worker.stop, list[bool]()
+
+    def stop_while_the_next_comes(self: Worker, *, hurry: bool = False) -> None:
+        heard.append(hurry)
+        if len(heard) == 1:
+            signal.raise_signal(signal.SIGINT)
+        stop(self, hurry=hurry)
+
+    def act() -> None:
+        eventually(app.nodes)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Worker, "stop", stop_while_the_next_comes)
+    signalled_while(act, made.run_until_signalled)
+    assert heard == [False, True]
+
+
 def test_in_another_thread_it_works_without_touching_signals(app: duly.App) -> None:
     before = signal.getsignal(signal.SIGTERM)
     made = worker(app)

@@ -4,6 +4,8 @@ One thread, one loop: it waits on its bell, on the store's thread and on its run
 turn it hears what happened, hands over what fits, and, unless an exchange is under way, begins the next one.
 """
 
+# long module: one loop, and all that it hears and that falls due in it
+
 from __future__ import annotations
 
 import logging
@@ -13,7 +15,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from duly.core.action import Policy
@@ -28,6 +29,7 @@ from duly.engine.inside import Inside
 from duly.engine.keeper import SECOND, Keeper
 from duly.engine.ledger import Ledger
 from duly.engine.notify import Notifier
+from duly.engine.parting import Parting
 from duly.engine.rescue import rescue
 from duly.engine.roster import Roster
 from duly.engine.settings import Settings
@@ -92,6 +94,7 @@ class Node:
         self._settings = settings
         self._notifier = notifier or Notifier({})
         self._unready = True
+        self._parting = Parting(thread, self._tell)
         self.name = os.urandom(8).hex()
         self._number = 0
         self._bell = make_bell()
@@ -111,9 +114,8 @@ class Node:
         self._look = True
         self._lanes_version = UNREAD
         self._more = More(alone=False, shared=False)
-        self._note_at = 0.0
-        self._complain_at = 0.0
-        self._draining = self._gone = False
+        self._note_at = self._complain_at = 0.0
+        self._draining = False
         self._rescuing: set[int] = set()
         self._keeper = Keeper(settings.keep, self._clock.now)
         self.ready = self._floor.ready
@@ -135,15 +137,13 @@ class Node:
             self._begin()
             while not self._over():
                 self._turn()
-            self._thread.post(lambda store: store.tidy(wanted=False), _ignore)
-            self._thread.post(lambda store: store.leave(self._number), self._left)
-            while not self._gone:
+            self._parting.leave(self._number)
+            while not self._parting.done:
                 self._turn()
             self._floor.let_runners_end()
         except BaseException as error:
             self._floor.pool.close()
-            self._thread.post(lambda store: store.tidy(wanted=False), _ignore)
-            self._give_up(error)
+            self._parting.give_up(self._number, told=not isinstance(error, GivenUp | StoreError))
             raise
         finally:
             self.close()
@@ -154,14 +154,6 @@ class Node:
         self._bell.close()
         self._waker.close()
         self._epoll.close()
-
-    def _give_up(self, error: BaseException) -> None:
-        """Be a node no more; what it may still hold others will rescue."""
-        if self._number and not isinstance(error, GivenUp | StoreError):
-            with suppress(StoreError):
-                ask(self._thread, _call(lambda store: store.leave(self._number)))  # nobody has to find it dead
-                return
-        self._thread.post(lambda store: store.abandon(self._number), _ignore)
 
     def _begin(self) -> None:
         thread, label = self._thread, self._settings.label
@@ -180,7 +172,7 @@ class Node:
         self._tell_well(time.monotonic())
 
     def _over(self) -> bool:
-        if self._gone:
+        if self._parting.done:
             return True
         if not self._draining or self._cycle.under_way or self._cycle.anything() or self._rescuing:
             return False
@@ -233,7 +225,10 @@ class Node:
             case "well":
                 self._tell_well(now)
             case "gone":
-                self._leave_untold(now)
+                if self._floor.over():
+                    self._parting.leave_untold(self._number)
+                else:
+                    self._ticker.set("gone", now + LAST_SECONDS)
             case "suspect":
                 attempt = self._floor.suspects.cleared(now)
                 if attempt is not None:
@@ -256,25 +251,6 @@ class Node:
         if self._notifier.interval is not None:
             self._notifier.well()
             self._ticker.set("well", now + self._notifier.interval)
-
-    def _left(self, _: Any, error: BaseException | None) -> None:
-        def take() -> None:
-            if error is not None and not isinstance(error, StoreBusy | StoreFull):
-                raise error
-            if error is not None:
-                self._thread.post(lambda store: store.abandon(self._number), _ignore)
-            self._gone = True
-
-        self._tell(take)
-
-    def _leave_untold(self, now: float) -> None:
-        """The time is over in which all was to be told: another process keeps the store from being written."""
-        if not self._floor.over():
-            self._ticker.set("gone", now + LAST_SECONDS)
-            return
-        log.error("the store cannot be written, and this node leaves; what it could not tell will be done again")
-        self._gone = True
-        self._thread.post(lambda store: store.abandon(self._number), _ignore)
 
     # the store
     def _exchange(self) -> None:

@@ -83,8 +83,8 @@ class Worker:
                 signal.signal(number, handler)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self.stop(hurry=self.signalled)
-        self.signalled = True
+        hurry, self.signalled = self.signalled, True  # the next one may come while this is still being heard
+        self.stop(hurry=hurry)
 
     def start(self) -> None:
         """Work in a thread of its own; returns when runners can be handed work, or raises why not."""
