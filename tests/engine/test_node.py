@@ -221,6 +221,18 @@ class Stepped:
     def stored(self) -> Any:
         return asked(self.thread, lambda store: store.find(["s"]))[0]
 
+    def kinds(self) -> list[str]:
+        rows = asked(self.thread, lambda store: store.events("s", 0, 100))
+        return [kind for row in rows for kind, *_ in msgspec.json.decode(row.body)]
+
+    def noting(self) -> Hold:
+        """Keep the store from what comes next: the note that a suspect begins."""
+        self.until(lambda: not self.node._cycle.under_way)
+        hold = Hold(self.thread)
+        hold.post()
+        hold.begun.wait(SECONDS)
+        return hold
+
     def handed(self) -> bool:
         return any(member.handed for member in self.node._floor.crew)
 
@@ -307,6 +319,32 @@ def test_what_is_claimed_while_a_pause_is_said_goes_back_and_what_owes_cleanup_d
     assert len(floor.waiting) == 1
 
 
+def test_a_suspect_whose_start_is_told_and_that_goes_back_unbegun_is_told_to_have_been_interrupted(
+    stepped: Stepped,
+) -> None:
+    held, hold = stepped.suspect(), stepped.noting()
+    stepped.node._floor.take(held)
+    stepped.until(lambda: stepped.node._cycle.under_way)
+    stepped.node._drain(SECONDS)
+    hold.over.set()
+    stepped.until(stepped.node._over)
+    assert (stepped.stored().state, stepped.stored().attempt) == (State.READY, 0)
+    assert stepped.kinds()[-2:] == ["start", "interrupt"]
+
+
+def test_a_suspect_whose_runner_ends_before_it_could_begin_starts_once_all_the_same(stepped: Stepped) -> None:
+    held, hold = stepped.suspect(), stepped.noting()
+    stepped.node._floor.take(held)
+    stepped.until(lambda: stepped.node._cycle.under_way)
+    member = stepped.node._floor.suspects._member
+    member.runner.signal(signal.SIGKILL)
+    stepped.until(lambda: member not in list(stepped.node._floor.crew))
+    hold.over.set()
+    stepped.until(stepped.handed)
+    stepped.until(lambda: not stepped.node._cycle.under_way)
+    assert stepped.kinds().count("start") == 1
+
+
 def test_a_suspect_that_is_another_nodes_by_now_is_not_begun(stepped: Stepped) -> None:
     held = stepped.suspect()
     asked(stepped.thread, Request(changes=[lifecycle.rescue(held, Policy(), 0, 0.5)], cancels=[]))
@@ -331,8 +369,7 @@ def test_what_tells_something_has_begun_though_its_runner_shows_nothing_of_it_an
     told = Said(attempt.held.key, attempt.held.claim, "info", '{"done": 1}', "done")
     stepped.node._floor.hear(Told(member.runner, [told]))
     stepped.until(lambda: stepped.stored().info)
-    (row,) = asked(stepped.thread, lambda store: store.events("s", 0, 10))
-    assert [kind for kind, *_ in msgspec.json.decode(row.body)] == ["start", "info"]
+    assert stepped.kinds() == ["start", "info"]
     for pid in stop:
         os.kill(pid, signal.SIGCONT)
 

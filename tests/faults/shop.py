@@ -102,6 +102,13 @@ def parent(task: duly.Task, children: int, seconds: float = 0.0) -> Trace:
     return trace
 
 
+@app.action("faults:carry", retry=SOON)
+def carry(task: duly.Task, text: str) -> str:
+    """Bring back what it was given, however large."""
+    with told(task):
+        return text
+
+
 @app.action("faults:hang", timeout="10m", grace=1, retry=SOON)
 def hang(task: duly.Task) -> Trace:
     """Run until it is stopped."""

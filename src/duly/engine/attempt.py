@@ -101,11 +101,12 @@ def work_of(attempt: Attempt) -> Work:
 
 
 def began(attempt: Attempt, at: float, started_at: int) -> None:
-    """Its code began: seconds of the monotonic clock, microseconds of the store's."""
+    """Its code began: seconds of the monotonic clock, microseconds of the store's. Said again, it is told once."""
+    if attempt.began_at is None:
+        attempt.started_at = started_at
+        attempt.events.append(("start", started_at, None))
     attempt.began_at = at
     attempt.stop().began(at)
-    attempt.started_at = started_at
-    attempt.events.append(("start", started_at, None))
 
 
 def said(attempt: Attempt, message: Said, at: int) -> None:

@@ -53,6 +53,7 @@ class Member:
         self.overrun = False
         self.held_back = False
         self.in_vain = False
+        self.gone = False
         self._seconds = 0.0
         self._unknown = 0
         self._answered: tuple[int, int, int] | None = None
@@ -64,7 +65,7 @@ class Member:
     @property
     def takes(self) -> bool:
         """Whether it may be handed anything at all."""
-        return self.ready and not (self.retiring or self.overrun or self.held_back)
+        return self.ready and not (self.retiring or self.overrun or self.held_back or self.gone)
 
     @property
     def shared(self) -> bool:
@@ -301,7 +302,10 @@ class Crew:
     def ended(self, runner: Runner) -> Member | None:
         """A runner is gone."""
         runner.close()
-        return self._members.pop(runner.number, None)
+        member = self._members.pop(runner.number, None)
+        if member is not None:
+            member.gone = True
+        return member
 
 
 def longer(backoff: float) -> float:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from duly.core import lifecycle
-from duly.core.outcome import Outcome
+from duly.core.outcome import Interrupted, Outcome
 from duly.core.task import Change, State
 from duly.engine.attempt import Attempt, change_of, loss_of, note_of
 from duly.ports import Child, Miss, Rejection, Reply, Request, Want
@@ -92,8 +92,11 @@ class Cycle:
             self._cleared.add(attempt.held.key)
 
     def hand_back(self, attempt: Attempt) -> None:
-        """An attempt that has not begun goes back."""
-        self.decide(attempt, lifecycle.hand_back(attempt.held, self._now()))
+        """An attempt that has not begun goes back; if it was told to have, that has an end, too."""
+        if attempt.began_at is None:
+            self.decide(attempt, lifecycle.hand_back(attempt.held, self._now()))
+        else:
+            self.finish(attempt, Interrupted("it was not begun"))
 
     # exchanging
     def request(self, wants: list[Want]) -> Request:

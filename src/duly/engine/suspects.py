@@ -54,11 +54,11 @@ class Suspects:
         """Its start is committed: hand it over, and return to whom."""
         if self._attempt is None or self._until is not None or not self._noting:
             return None
-        if self._member is None or not self._member.takes:
-            self._noting = False  # that runner has ended meanwhile: another one
-            return None
         self._mark(Suspicion.WATCHED)
-        if self._crew.hand(self._member, self._attempt, now) and not self._member.shared:
+        if self._member is None or not (self._member.takes and self._crew.hand(self._member, self._attempt, now)):
+            self._noting = False  # that runner has ended meanwhile, or there is no room: another one
+            return None
+        if not self._member.shared:
             self._crew.use_once(self._member)
         self._until = now + WATCH_SECONDS
         return self._member
