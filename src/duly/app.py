@@ -564,6 +564,8 @@ class App:
         return Worker(make_node, thread.hopeless, *([] if inline is None else [inline.stop]))
 
     def _settings(self, concurrency: int | None, *, beside: bool) -> Settings:
+        from importlib.metadata import version  # noqa: PLC0415
+
         from duly.engine.settings import Settings  # noqa: PLC0415
 
         runners = config.load({"concurrency": concurrency}).concurrency if concurrency is not None else 0
@@ -577,6 +579,8 @@ class App:
             recycle_growth=self.config.recycle_growth,
             beside=beside,
             keep=self._keep(),
+            status_file=self.config.status_file,
+            release=version("duly") if self.config.status_file is not None else "",
         )
 
     def _keep(self) -> Keep:

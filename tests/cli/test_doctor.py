@@ -1,4 +1,9 @@
+import json
+import os
+import signal
 from typing import TYPE_CHECKING
+
+from tests.helpers import eventually
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, History
@@ -42,3 +47,35 @@ def test_a_damaged_store_is_found(cli: "Cli") -> None:
     assert done.code == 1
     assert "no  store" in done.out or "no  integrity" in done.out
     assert "Traceback" not in done.err
+
+
+def test_a_worker_that_lives_is_told_by_its_status_file(cli: "Cli") -> None:
+    worker = cli.start("worker", "-a", "shop", "-c", "1", DULY_STATUS_FILE="status.json")
+    cli("submit", "-a", "shop", "email:send", '"ann"')
+    worker.until("sending to ann")
+    done = cli("doctor", "--node", DULY_STATUS_FILE="status.json")
+    assert (done.code, [line.split()[:2] for line in done.out.splitlines()]) == (
+        0,
+        [["ok", "process"], ["ok", "status"], ["ok", "exchange"]],
+    )
+    os.kill(worker.process.pid, signal.SIGKILL)
+    worker.process.wait()
+    done = cli("doctor", "--node", "--status-file", "status.json", "--json")
+    assert done.code == 1
+    (finding,) = json.loads(done.out)["findings"]
+    assert finding["text"].startswith("is gone, and has not said goodbye")
+
+
+def test_a_worker_that_has_ended_has_no_status_file(cli: "Cli") -> None:
+    cli.write("told.py", "import shop\napp = shop.duly.App('sqlite:///shop.db', status_file='told.json')\n"
+              "app.action('email:send')(shop.send)\n")  # fmt: skip
+    worker = cli.start("worker", "-a", "told", "-c", "1")
+    eventually(lambda: cli("doctor", "-a", "told", "--node").code == 0)
+    assert worker.end().code == 0
+    done = cli("doctor", "-a", "told", "--node")
+    assert (done.code, "no worker runs" in done.out) == (1, True)
+
+
+def test_where_the_status_file_is_has_to_be_said(cli: "Cli") -> None:
+    done = cli("doctor", "-a", "shop", "--node")
+    assert (done.code, "which status file?" in done.err) == (2, True)

@@ -13,6 +13,7 @@ from importlib.metadata import version
 
 import click
 
+from duly import config
 from duly.app import App
 from duly.cli import exits
 from duly.cli.places import app_option, named_app, path_of, url_option
@@ -21,6 +22,7 @@ from duly.cli.words import ago, count, duration
 from duly.core.endings import megabytes
 from duly.core.stopping import SAMPLE_SECONDS
 from duly.core.task import WAITING
+from duly.engine.status import examine
 from duly.errors import DulyError, StoreError
 from duly.history import when
 from duly.ports import Finding
@@ -37,22 +39,28 @@ Examples:
   duly doctor
   duly doctor -a shop:app
   duly doctor --url sqlite:////var/lib/shop/duly.db --json
+  duly doctor --node --status-file /run/shop/worker.json    for a liveness check
 \b
 Exit codes: 0 all is well, 1 something is not, 2 wrong usage.
 """,
 )
 @app_option
 @url_option
+@click.option("--node", is_flag=True, help="Look at the one worker alone that writes the status file.")
+@click.option("--status-file", type=click.Path(), help="Where that is, if not where the setting `status_file` says.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @talk_options
-def command(app_name: str | None, url: str | None, as_json: bool) -> exits.Exit:
+def command(app_name: str | None, url: str | None, node: bool, status_file: str | None, as_json: bool) -> exits.Exit:
     """Look whether all is well here: versions, platform, the store, who works on it, and what nobody can do.
 
     It reads all of the store's file, which may take a while. With an App it also looks for tasks that wait for actions
     which that does not declare.
+
+    With --node it tells whether one worker lives: its status file is fresh, its process is there, and its last exchange
+    with the store was not long ago. It opens no store and imports no App, unless that alone says where the file is.
     """
     findings: list[Finding] = []
-    for finding in _findings(app_name, url):
+    for finding in examine(_status_file(status_file, app_name)) if node else _findings(app_name, url):
         findings.append(finding)
         if not as_json:
             _show(finding)
@@ -60,6 +68,16 @@ def command(app_name: str | None, url: str | None, as_json: bool) -> exits.Exit:
     if as_json:
         put_json({"ok": well, "findings": [finding._asdict() for finding in findings]})
     return exits.Exit.OK if well else exits.Exit.FAILED
+
+
+def _status_file(path: str | None, app_name: str | None) -> str:
+    """Where a worker writes its status; ends the command if nobody says."""
+    path = path or config.load({}).status_file
+    app = named_app(app_name) if path is None else None
+    path = app.config.status_file if app is not None else path
+    if path is None:
+        exits.refuse("which status file?", "name it: --status-file, DULY_STATUS_FILE=..., or the App's status_file=...")
+    return path
 
 
 def _show(finding: Finding) -> None:

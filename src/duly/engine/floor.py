@@ -307,6 +307,10 @@ class Floor:
             self.cycle.hand_back(suspect)
         for member in self.crew:
             self._watch.take_back(member)
+        return self.at_work()
+
+    def at_work(self) -> int:
+        """How many runners are at work."""
         return sum(bool(member.handed) for member in self.crew)
 
     def status(self) -> str:

@@ -33,6 +33,7 @@ from duly.engine.parting import Parting
 from duly.engine.rescue import rescue
 from duly.engine.roster import Roster
 from duly.engine.settings import Settings
+from duly.engine.status import EVERY, Report
 from duly.engine.storethread import StoreThread
 from duly.engine.ticker import Ticker
 from duly.engine.waker import Waker
@@ -109,8 +110,7 @@ class Node:
         )
         self._cycle = self._floor.cycle
         self._ledger = Ledger()
-        self._polls = 0
-        self._turns = 0
+        self._polls = self._turns = 0
         self._look = True
         self._lanes_version = UNREAD
         self._more = More(alone=False, shared=False)
@@ -118,6 +118,7 @@ class Node:
         self._draining = False
         self._rescuing: set[int] = set()
         self._keeper = Keeper(settings.keep, self._clock.now)
+        self._report = Report(settings)
         self.ready = self._floor.ready
 
     # from other threads, and from signal handlers
@@ -146,6 +147,7 @@ class Node:
             self._parting.give_up(self._number, told=not isinstance(error, GivenUp | StoreError))
             raise
         finally:
+            self._report.remove()
             self.close()
 
     def close(self) -> None:
@@ -170,6 +172,7 @@ class Node:
         self._ticker.set("poll", time.monotonic() + self._settings.poll)
         self._ticker.set("keep", time.monotonic() + SECOND)
         self._tell_well(time.monotonic())
+        self._tell_status(time.monotonic())
 
     def _over(self) -> bool:
         if self._parting.done:
@@ -236,6 +239,8 @@ class Node:
             case "keep":
                 if not self._draining:
                     self._thread.post(self._keeper.step, self._kept)
+            case "status":
+                self._tell_status(now)
             case "retry":
                 self._send(self._cycle.again())
 
@@ -307,7 +312,7 @@ class Node:
 
     def _answered(self, reply: Reply | None, error: BaseException | None) -> None:
         if isinstance(error, StoreBusy | StoreFull):
-            now = time.monotonic()
+            now, self._report.trouble = time.monotonic(), str(error)
             if now >= self._complain_at:
                 self._complain_at = now + COMPLAINT_SECONDS
                 log.error("%s; trying again, four times a second", error)
@@ -319,7 +324,8 @@ class Node:
         if not reply.done:
             raise GivenUp
         self._cycle.answered(reply)
-        now = time.monotonic()
+        now = self._report.exchanged_at = time.monotonic()
+        self._report.trouble = ""
         watched = self._floor.suspects.noted(now)
         if watched is not None:
             self._ticker.set(watched, now)
@@ -354,6 +360,12 @@ class Node:
             self._floor.heed_pauses()
 
         self._tell(take)
+
+    def _tell_status(self, now: float) -> None:
+        if self._report.wanted:
+            self._ticker.set("status", now + EVERY)
+            running, held = self._floor.at_work(), len(self._floor.attempts())
+            self._report.write(now, node=self._number, running=running, held=held, draining=self._draining)
 
     # polling
     def _poll(self, now: float) -> None:

@@ -12,7 +12,7 @@ class Settings(NamedTuple):
     """How a node works: runners, seconds, and how many tasks one runner may have in hand.
 
     `beside`: while a handler waits for other tasks, another one may run beside it. `keep`: for how long ended tasks are
-    kept of which no worker has said it.
+    kept of which no worker has said it. Into `status_file` it writes how it is, and of which `release`.
     """
 
     concurrency: int
@@ -25,3 +25,5 @@ class Settings(NamedTuple):
     recycle_growth: int = 256 * 1024 * 1024
     beside: bool = True
     keep: Keep = Keep()
+    status_file: str | None = None
+    release: str = ""
