@@ -38,7 +38,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 @pytest.fixture
 def killer(place: Place, run: Run) -> Killer:
-    return Killer(place, run)
+    return Killer(place, run, "-c", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -54,14 +54,17 @@ class Killer:
         self.kill(worker)
         self.launch()
 
-    def kill_all(self) -> None:
-        """Kill every process of every worker, in any order, as fast as that goes."""
-        pids = [worker.pid for worker in self.workers] + self.inner()
+    def kill_all(self) -> list[int]:
+        """Kill every supervisor, zygote and runner, in any order; return what they had started and is left."""
+        zygotes = [pid for worker in self.workers for pid in self.zygotes(worker)]
+        runners = [pid for pid in self._place.left() if parent(pid) in zygotes]
+        pids = [worker.pid for worker in self.workers] + zygotes + runners
         self._run.dice.shuffle(pids)
         self.hits += send(signal.SIGKILL, pids)
         for worker in self.workers:
             worker.wait()
         self.workers.clear()
+        return self._place.left()
 
     def stop_all(self) -> list[int]:
         """Tell all workers to end well; return their exit codes."""

@@ -67,6 +67,21 @@ async def shared(task: duly.Task, seconds: float) -> Trace:
     return trace
 
 
+@app.action("faults:stray", retry=SOON)
+def stray(task: duly.Task, seconds: float) -> Trace:
+    """Start a process that wants to escape: a session of its own, another parent, deaf to what it can be."""
+    with told(task) as trace:
+        if os.fork() == 0:
+            if os.fork() == 0:
+                os.setsid()
+                for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}:
+                    signal.signal(number, signal.SIG_IGN)
+                time.sleep(3600)
+            os._exit(0)
+        time.sleep(seconds)
+    return trace
+
+
 @app.action("faults:flaky", max_attempts=6, retry=SOON)
 def flaky(task: duly.Task, fails: int) -> Trace:
     """Raise in the first attempts."""

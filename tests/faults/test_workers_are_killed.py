@@ -1,0 +1,105 @@
+"""Supervisors are killed, again and again, one at a time or all at once: nothing that was accepted is lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from duly import Passport
+from tests.faults.checker import GONE_SECONDS, check
+from tests.faults.killer import go_on, stop
+from tests.faults.run import Run
+from tests.helpers import alive, eventually
+from tests.place import Place
+
+KILLS = 300
+TASKS = 10_000
+BEAT = 0.2
+"""Seconds between two kills."""
+
+ROUNDS = 100
+TASKS_A_ROUND = 100
+STOPS = 300
+
+
+def some(place: Place, run: Run, count: int, *actions: str) -> Iterator[Passport]:
+    """Tasks of 1 to 10 ms."""
+    for _ in range(count):
+        seconds = run.dice.randint(1, 10) / 1000
+        yield place.app.passport(run.dice.choice(actions or ("faults:work",)), {"seconds": seconds})
+
+
+def submitted(place: Place, run: Run, count: int, *actions: str) -> list[str]:
+    return [task.id for task in place.app.submit_many(some(place, run, count, *actions))]
+
+
+def over(place: Place) -> bool:
+    """Whether nothing waits and nothing runs."""
+    return all(next(place.app.tasks(state=state, first=1), None) is None for state in ("waiting", "running"))
+
+
+def all_succeeded(place: Place, ids: list[str]) -> None:
+    check(place, ids)
+    assert {task.state for task in place.app.tasks()} == {"succeeded"}
+
+
+def test_4_workers_one_of_which_is_killed_every_200_ms_lose_none_of_10000_tasks(place, run, killer):
+    ids = submitted(place, run, run.count(TASKS))
+    killer.start(4)
+    begin, kills = time.monotonic(), 0
+    while kills < run.count(KILLS) or next(place.app.tasks(state="waiting", first=1), None):
+        run.pause(max(0.0, begin + BEAT * (kills + 1) - time.monotonic()))
+        killer.replace()
+        kills += 1
+        if kills < run.count(KILLS) and next(place.app.tasks(state="ready", first=1), None) is None:
+            ids += submitted(place, run, TASKS_A_ROUND)
+    seconds = time.monotonic() - begin
+    eventually(lambda: over(place), 60)
+    assert set(killer.stop_all()) == {0}
+    all_succeeded(place, ids)
+    run.figure("tasks", len(ids), ">= 10,000")
+    run.figure("kills", killer.hits, ">= 300")
+    run.figure("ms between kills", 1000 * seconds / kills)
+
+
+def test_everything_is_killed_at_once_at_any_moment_and_every_task_succeeds(place, run, killer):
+    ids, escaped, rounds = [], [], run.count(ROUNDS)
+    for number in range(rounds):
+        ids += submitted(place, run, TASKS_A_ROUND, "faults:stray" if number % 2 else "faults:work")
+        if escaped:
+            killer.start()
+            eventually(lambda: not any(map(alive, escaped)), GONE_SECONDS)  # noqa: B023 - it is called here and now
+        else:
+            killer.launch()
+        run.pause(0.2, 0.8)
+        escaped = killer.kill_all()
+        if not escaped:
+            check(place, ids, settled=False)
+    killer.start(2)
+    eventually(lambda: over(place), 120)
+    assert set(killer.stop_all()) == {0}
+    all_succeeded(place, ids)
+    run.figure("rounds", rounds, "100")
+    run.figure("tasks", len(ids))
+    run.figure("processes killed", killer.hits)
+
+
+def test_what_was_stopped_and_rescued_changes_nothing_when_it_goes_on(place, run, killer):
+    """The zygote and the runners stand still, their supervisor dies, and others do their tasks meanwhile."""
+    ids, stopped, went_on = [], 0, 0
+    killer.start(2)
+    for _ in range(run.count(STOPS)):
+        victim = killer.workers[0]
+        ids += submitted(place, run, 10)
+        run.pause(0.0, 0.03)
+        still = stop([*killer.zygotes(victim), *killer.runners(victim)])
+        killer.kill(victim)
+        killer.launch()
+        run.pause(0.0, 0.9)
+        stopped, went_on = stopped + len(still), went_on + go_on(still)
+        eventually(lambda: over(place), 60)
+    assert set(killer.stop_all()) == {0}
+    all_succeeded(place, ids)
+    run.figure("stops", run.count(STOPS), "300")
+    run.figure("processes stopped", stopped)
+    run.figure("processes that went on", went_on)
