@@ -214,6 +214,37 @@ async def keep_telling(task: duly.Task) -> None:
         await asyncio.sleep(0.1)
 
 
+async def keep_telling_come_what_may(task: duly.Task) -> None:
+    while True:
+        try:
+            await keep_telling(task)
+        except asyncio.CancelledError:
+            continue
+
+
+def first_time(flag: str) -> bool:
+    try:
+        os.close(os.open(flag, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
+def doze_once(task: duly.Task, flag: str) -> int:
+    """Sleep for long, but only the first time."""
+    if first_time(flag):
+        task.update(os.getpid())
+        time.sleep(60)  # noqa: TID251 - it is stopped
+    return os.getpid()
+
+
+async def adoze_once(task: duly.Task, flag: str) -> int:
+    if first_time(flag):
+        task.update(os.getpid())
+        await asyncio.sleep(60)
+    return os.getpid()
+
+
 async def take_turns(task: duly.Task, seconds: float) -> None:
     """Be busy nearly all the time, and let others be."""
     task.update("begun")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import apsw
 import pytest
 
 import duly
+from duly.core.action import Isolation
 from tests.engine import isolated
 from tests.helpers import alive, eventually
 
@@ -144,6 +146,16 @@ def test_they_run_beside_what_runs_one_at_a_time(app: duly.App) -> None:
         long.cancel(wait=SECONDS)
 
 
+@pytest.mark.parametrize("kinds_of", list(itertools.permutations(["process", "fresh", "shared"])), ids=" ".join)
+def test_one_runner_after_another_becomes_what_is_asked_for(app: duly.App, kinds_of: Sequence[Isolation]) -> None:
+    actions = [
+        app.action(f"t:{kind}", isolation=kind)(isolated.doze if kind == "shared" else os.getpid) for kind in kinds_of
+    ]
+    with app.worker(1):
+        for action in actions:
+            action.submit().result(timeout=SECONDS)
+
+
 def test_one_whose_time_is_over_is_cancelled_and_no_other(app: duly.App) -> None:
     stop = app.action("t:stop", isolation="shared", timeout=0.2, grace=SECONDS, max_attempts=1)(
         isolated.stop_when_asked
@@ -271,19 +283,55 @@ def test_one_that_keeps_the_loop_through_anothers_grace_is_charged_in_its_place(
     assert kinds(app, neighbour).count("interrupt") == 1
 
 
-def test_a_kill_for_what_is_anothers_by_now_charges_nobody(app: duly.App, tmp_path: Path) -> None:
+def taken_away(path: Path, task: duly.Handle[Any]) -> None:
+    """Have somebody else claim a task that runs."""
+    connection = apsw.Connection(f"{path}/tasks.db")
+    connection.set_busy_timeout(SECONDS * 1000)
+    connection.execute("update task set claim = claim + 1 where id = ?", (task.id,))
+    connection.close()
+
+
+def test_what_is_anothers_by_now_is_stopped_and_its_neighbours_go_on(app: duly.App, tmp_path: Path) -> None:
     tell = app.action("t:tell", isolation="shared")(isolated.keep_telling)
+    doze = app.action("t:doze", isolation="shared", max_attempts=1)(isolated.doze_and_tell)
+    with app.worker(1):
+        lost, neighbour = tell.submit(), doze.submit(1.5)
+        begun(lost)
+        begun(neighbour)
+        taken_away(tmp_path, lost)
+        assert neighbour.result(timeout=SECONDS) == doze.submit(0.0).result(timeout=SECONDS)
+    assert "interrupt" not in kinds(app, neighbour)
+    assert kinds(app, lost)[-1] in ("start", "update")
+
+
+def test_a_kill_for_what_is_anothers_by_now_charges_nobody(app: duly.App, tmp_path: Path) -> None:
+    tell = app.action("t:tell", isolation="shared", grace=0.2)(isolated.keep_telling_come_what_may)
     busy = app.action("t:busy", isolation="shared", max_attempts=1)(isolated.take_turns)
     with app.worker(1):
         neighbour, lost = busy.submit(2.0), tell.submit()
         begun(neighbour)
         begun(lost)
-        connection = apsw.Connection(f"{tmp_path}/tasks.db")
-        connection.set_busy_timeout(SECONDS * 1000)
-        connection.execute("update task set claim = claim + 1 where id = ?", (lost.id,))
-        connection.close()
+        taken_away(tmp_path, lost)
         assert neighbour.wait(SECONDS).ok
     assert kinds(app, neighbour).count("interrupt") == 1
+
+
+def test_what_is_claimed_anew_where_it_still_runs_runs_once_more_and_only_that_counts(
+    app: duly.App, tmp_path: Path
+) -> None:
+    """As if this node had been taken for dead, and what it held been given back."""
+    for kind in ("process", "fresh", "shared"):
+        stay = app.action(f"t:{kind}", isolation=kind)(isolated.adoze_once if kind == "shared" else isolated.doze_once)
+        with app.worker(2):
+            task = stay.submit(str(tmp_path / kind))
+            first = begun(task)
+            connection = apsw.Connection(f"{tmp_path}/tasks.db")
+            connection.set_busy_timeout(SECONDS * 1000)
+            connection.execute("update task set state = 2, node = null, attempt = 0 where id = ?", (task.id,))
+            connection.close()
+            assert task.result(timeout=SECONDS) != first
+            assert stay.submit(str(tmp_path / kind)).result(timeout=SECONDS)
+        assert kinds(app, task).count("success") == 1
 
 
 def test_one_that_exits_does_not_take_the_others_along(app: duly.App) -> None:

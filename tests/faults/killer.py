@@ -67,7 +67,9 @@ class Killer:
         return self._place.left()
 
     def stop_all(self) -> list[int]:
-        """Tell all workers to end well; return their exit codes."""
+        """Tell all workers to end well, when each of them has begun; return their exit codes."""
+        pids = {str(worker.pid) for worker in self.workers}
+        eventually(lambda: pids <= {node.label.rpartition(":")[2] for node, _ in self._place.app.nodes()})
         codes = [self._place.stop(worker) for worker in self.workers]
         self.workers.clear()
         return codes

@@ -95,9 +95,9 @@ def test_what_was_stopped_and_rescued_changes_nothing_when_it_goes_on(place, run
         still = stop([*killer.zygotes(victim), *killer.runners(victim)])
         killer.kill(victim)
         killer.launch()
-        run.pause(0.0, 0.9)
+        run.pause(0.0, 0.7)
         stopped, went_on = stopped + len(still), went_on + go_on(still)
-        eventually(lambda: over(place), 60)
+    eventually(lambda: over(place), 60)
     assert set(killer.stop_all()) == {0}
     all_succeeded(place, ids)
     run.figure("stops", run.count(STOPS), "300")

@@ -37,7 +37,8 @@ from duly.wire.runner import Done, Said, Work
 class Attempt(msgspec.Struct, eq=False):
     """What a node knows of one attempt. `weight` is the run time expected when it was handed over, in seconds.
 
-    `handed_at` and `began_at` are seconds of the monotonic clock.
+    `handed_at` and `began_at` are seconds of the monotonic clock. `in_vain`: its task is another's by now, and nothing
+    of it is to be told.
     """
 
     held: Held
@@ -54,6 +55,7 @@ class Attempt(msgspec.Struct, eq=False):
     children: list[Submission] = []
     info: str | None = None
     output: bytes = b""
+    in_vain: bool = False
 
     def __lt__(self, other: Attempt) -> bool:
         return (self.held.band, self.held.rank, self.held.id) < (other.held.band, other.held.rank, other.held.id)

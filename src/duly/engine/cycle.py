@@ -77,6 +77,8 @@ class Cycle:
 
     def decide(self, attempt: Attempt, change: Change, outcome: Outcome | None = None) -> None:
         """What becomes of an attempt's task is decided."""
+        if attempt.in_vain:
+            return
         self._noted.pop(attempt.held.key, None)
         if attempt.held.bell and change.state >= State.SUCCEEDED:
             self._ring.add(attempt.held.bell)
@@ -86,6 +88,8 @@ class Cycle:
 
     def note(self, attempt: Attempt, *, cleared: bool = False) -> None:
         """An attempt has told something, which is with it; or a suspect has proved itself."""
+        if attempt.in_vain:
+            return
         self._noted[attempt.held.key] = attempt
         self._urgent = self._urgent or cleared or attempt.held.suspect > 0
         if cleared:

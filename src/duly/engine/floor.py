@@ -178,6 +178,8 @@ class Floor:
 
     def take(self, held: Held) -> bool:
         """A claim: from now on it is this node's; whether it is of those that run many at a time."""
+        if held.claim > 1:
+            self._forget(held.key)
         place, policy, isolation = self._roster.served(held.lane)
         if held.options is not None:
             policy = self._roster.bounds(policy_of(policy, held.options))
@@ -236,13 +238,15 @@ class Floor:
         """Hand over the most urgent first, while they fit; whether any did."""
         if not member.takes:
             return False
-        was_idle, handed, now = not member.handed, 0, time.monotonic()
+        was_blank, was_idle, handed, now = member.kind is None, not member.handed, 0, time.monotonic()
         while handed < most and len(window) and self.crew.hand(member, window.first(), now):
             window.pop()
             handed += 1
         self._handed += handed
         if was_idle and handed:
             self._ticker.soonest(member, now + LOOK_SECONDS)
+        if was_blank and handed:
+            self.fill(now)  # whoever comes next may be of another kind
         return handed > 0
 
     def make_way(self, claims: list[Held]) -> None:
@@ -279,17 +283,44 @@ class Floor:
         self.fill(now)
 
     def let_go(self, attempt: Attempt) -> None:
-        """An attempt is another's by now: what still runs here of it is in vain."""
+        """An attempt is another's by now: what still runs here of it is in vain, and what it says is not told."""
         self.suspects.ended(attempt)
+        attempt.in_vain = True
         for member in self.crew:
-            if member.remove(attempt.held.key, attempt.held.claim) is not None:
-                member.in_vain = True
-                member.runner.climb("kill", attempt.held.key, attempt.held.claim, "")
+            if member.handed.get(attempt.held.key) is not attempt:
+                continue
+            if member.shared and len(member.handed) > 1:  # it has neighbours: it is stopped as at a drain
+                now = time.monotonic()
+                attempt.stop().ask("drain", now)
+                self._ticker.set(member, now)
+            else:
+                self._kill(member, attempt)
+
+    def _kill(self, member: Member, attempt: Attempt) -> None:
+        """End a runner for what it runs in vain, unless it has not begun that."""
+        for taken in self.crew.take_back(member):
+            if taken is not attempt:
+                self._return(taken)
+        if member.remove(attempt.held.key, attempt.held.claim) is not None:
+            member.in_vain = True
+            member.runner.climb("kill", attempt.held.key, attempt.held.claim, "")
+
+    def _forget(self, key: int) -> None:
+        """A task was claimed anew: whatever is here of it under an older claim was another's meanwhile."""
+        self.waiting.remove(key)
+        suspect = self.suspects.attempt
+        if suspect is not None and suspect.held.key == key:
+            self.suspects.ended(suspect)
+        for member in self.crew:
+            attempt = member.handed.get(key)
+            if attempt is not None:
+                attempt.in_vain = True
+                self._kill(member, attempt)
 
     def attempts(self) -> list[Attempt]:
         """All that wait or run here."""
         suspect = self.suspects.attempt
-        handed = [attempt for member in self.crew for attempt in member.handed.values()]
+        handed = [attempt for member in self.crew for attempt in member.handed.values() if not attempt.in_vain]
         return [*self.waiting.all(), *handed, *([suspect] if suspect is not None else [])]
 
     def drop(self, attempt: Attempt) -> None:
