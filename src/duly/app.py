@@ -720,6 +720,15 @@ class App:
 
         return ask(self._store(), counting())
 
+    def submitted(self) -> int:
+        """Return how many tasks were ever submitted, those that were removed included. Raises `StoreError`."""
+
+        def counting() -> Verb[int]:
+            tasks: int = yield lambda store: store.submitted()
+            return tasks
+
+        return ask(self._store(), counting())
+
     def lanes(self) -> list[Lane]:
         """Return each queue, action and version that a task was ever submitted for, or a worker served."""
 

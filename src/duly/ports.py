@@ -414,6 +414,9 @@ class Store(Protocol):
     def survey(self, after: int, upto: int, most: int) -> list[Aged]:
         """Read what of tasks tells whether their time is over, with keys after one and up to another, in order."""
 
+    def submitted(self) -> int:
+        """Return how many tasks were ever submitted, those that were removed included."""
+
     def empty(self, tasks: Sequence[tuple[int, int]]) -> list[int]:
         """Take from tasks that ended at these moments, as (key, moment), all but their ids and how they ended.
 

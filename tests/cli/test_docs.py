@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,6 +102,15 @@ def test_reading_commands_print_their_shapes(history: "History") -> None:
     assert fits(put(cli("stats", "-a", "shop", "--json"))[0], SHAPES["stats"])
     assert fits(put(cli("stats", "--url", "sqlite:///shop.db", "--json"))[0], SHAPES["stats"])
     assert fits(put(cli("doctor", "-a", "shop", "--json"))[0], SHAPES["doctor"])
+
+
+def test_who_watches_counts_prints_its_shape(history: "History") -> None:
+    watching = history.cli.start("stats", "-a", "shop", "--watch", "--json")
+    assert watching.process.stdout is not None
+    line = json.loads(watching.process.stdout.readline())
+    assert watching.end(signal.SIGINT).code == 0
+    assert fits(line, SHAPES["stats-watch"])
+    assert line.keys() == (SHAPES["stats-watch"] | SHAPES["stats"]).keys() - {"..."}
 
 
 def test_commands_that_change_something_print_their_shapes(cli: "Cli") -> None:

@@ -1,10 +1,16 @@
 import json
-from typing import TYPE_CHECKING
+import os
+import pty
+import signal
+import subprocess
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from duly.cli.gauge import Rates, rates
 from tests.helpers import eventually
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Cli, History
+    from tests.cli.conftest import Cli, History, Running
 
 NONE = dict.fromkeys(("scheduled", "ready", "running", "cancelling", "succeeded", "failed", "cancelled", "expired"), 0)
 
@@ -62,3 +68,70 @@ def test_what_runs_is_told_with_the_worker_that_runs_it(cli: "Cli") -> None:
 def test_a_store_that_is_not_there_is_exit_4(cli: "Cli") -> None:
     done = cli("stats", "-a", "shop")
     assert (done.code, done.out) == (4, "")
+
+
+def test_it_watches_until_it_is_interrupted(cli: "Cli") -> None:
+    cli("submit", "-a", "shop", "email:send", '"ann"')
+    watching = cli.start("stats", "-a", "shop", "--watch", "--every", "50ms", "--json")
+    assert watching.process.stdout is not None
+    first = json.loads(watching.process.stdout.readline())
+    assert (first["tasks"]["ready"], first["submitted_per_second"], first["ended_per_second"]) == (1, None, None)
+    cli("submit", "-a", "shop", "email:send", '"ann"')
+    later = first
+    while not later["submitted_per_second"]:
+        later = line(watching)
+    assert later["tasks"]["ready"] == 2
+    assert later["ready_since"] == first["ready_since"]
+    assert watching.end(signal.SIGINT).code == 0
+
+
+def line(watching: "Running") -> dict[str, Any]:
+    assert watching.process.stdout is not None
+    told: dict[str, Any] = json.loads(watching.process.stdout.readline())
+    return told
+
+
+def test_elsewhere_one_report_comes_after_another(cli: "Cli") -> None:
+    cli("submit", "-a", "shop", "email:send", '"ann"')
+    watching = cli.start("stats", "-a", "shop", "--watch", "--every", "50ms")
+    assert watching.process.stdout is not None
+    told = [watching.process.stdout.readline().decode() for _ in range(12)]
+    assert "counting; the oldest that is ready waits for" in told[0]
+    assert told[2].split()[:4] == ["email:send", "default", "1", "0"]
+    assert "0.0 submitted/s, 0.0 ended/s; the oldest" in "".join(told[1:])
+    assert watching.end(signal.SIGINT).code == 0
+
+
+def test_on_a_terminal_it_is_drawn_in_place(cli: "Cli") -> None:
+    cli("submit", "-a", "shop", "email:send", '"ann"')
+    ours, theirs = pty.openpty()
+    command = cli.command("stats", "-a", "shop", "--watch", "--every", "50ms")
+    process = subprocess.Popen(
+        command, cwd=cli.folder, stdin=theirs, stdout=theirs, stderr=theirs, env=cli.environment(TERM="xterm")
+    )
+    cli.running.append(process)
+    os.close(theirs)
+    seen = b""
+    while seen.count(b"ended/s") < 2:
+        seen += os.read(ours, 65536)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    os.close(ours)
+    assert b"\x1b[1A" in seen, "the cursor goes up"
+
+
+class Look(NamedTuple):
+    submitted: int
+    open: int
+    ready_since: datetime | None = None
+
+
+def test_rates_count_what_came_and_went_between_two_looks() -> None:
+    assert rates(None, Look(5, 5), 1) == Rates(None, None)
+    assert rates(Look(10, 5), Look(30, 15), 2) == Rates(10.0, 5.0)
+    assert rates(Look(10, 5), Look(10, 6), 2) == Rates(0.0, 0.0), "one was retried"
+
+
+def test_how_often_is_said_of_watching_alone(cli: "Cli") -> None:
+    done = cli("stats", "-a", "shop", "--every", "1s")
+    assert (done.code, "add --watch" in done.err) == (2, True)

@@ -10,10 +10,13 @@ from typing import Any, NamedTuple
 import click
 
 from duly.app import App
+from duly.cli import exits
+from duly.cli.gauge import watching
 from duly.cli.places import app_option, check_store, named_app, url_option
 from duly.cli.streams import plain, put, put_json, say, styled, talk_options
 from duly.cli.words import ago, aligned, count, duration
-from duly.core.task import State, shown
+from duly.core import units
+from duly.core.task import ENDED, State, shown
 from duly.history import when
 from duly.ports import NodeRow, Tally
 
@@ -46,28 +49,65 @@ Examples:
   duly stats
   duly stats -a shop:app                     tells also what this App does not declare
   duly stats --json | jq .tasks.failed
+  duly stats --watch                         until Ctrl-C, with tasks per second
+  duly stats --watch --every 10s --json >> stats.jsonl
 """,
 )
 @app_option
 @url_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--watch", is_flag=True, help="Count again and again until Ctrl-C, and tell how many a second.")
+@click.option("--every", metavar="TIME", help="With --watch: how often; 2s unless said.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document; with --watch one a line.")
 @talk_options
-def command(app_name: str | None, url: str | None, as_json: bool) -> None:
+def command(app_name: str | None, url: str | None, watch: bool, every: str | None, as_json: bool) -> None:
     """Count tasks by action, queue and state, and say for how long they wait and who works on them.
 
     It reads each task once (some two million a second), and keeps nobody from writing meanwhile. With an App it also
     says what waits that the App does not declare.
+
+    With --watch it counts again and again: on a terminal in place, elsewhere one report after another. It also tells
+    how many tasks were submitted, and how many ended, per second since it looked last.
     """
+    if every is not None and not watch:
+        exits.refuse("--every says how often --watch counts", "add --watch")
     app = named_app(app_name)
     store = App(url) if url is not None else app or App()
     check_store(store)
     declared = None if app is None else {(action.name, action.version) for action in app.actions}
+    if watch:
+        seconds = units.seconds(every or "2s", "every")
+        watching(lambda: _look(store, declared), _as_data, _lines, seconds, as_json=as_json)
+        return
+    look = _look(store, declared)
+    if as_json:
+        put_json(_as_data(look))
+    else:
+        _show(look)
+
+
+class Look(NamedTuple):
+    """What one look at a store has shown; `submitted` counts all tasks that ever were."""
+
+    rows: list[Row]
+    nodes: list[tuple[NodeRow, bool]]
+    tallies: list[Tally]
+    submitted: int
+
+    @property
+    def open(self) -> int:
+        """How many have not ended."""
+        return sum(tally.tasks for tally in self.tallies if tally.state not in ENDED)
+
+    @property
+    def ready_since(self) -> datetime | None:
+        """Since when the one is ready that has been for the longest time."""
+        return min((row.ready_since for row in self.rows if row.ready_since is not None), default=None)
+
+
+def _look(store: App, declared: set[tuple[str, int]] | None) -> Look:
     tallies, nodes = store.stats(), store.nodes()
     rows = [_row(lane, group, declared) for lane, group in _by_lane(tallies).items()]
-    if as_json:
-        put_json(_as_data(rows, nodes, tallies))
-    else:
-        _show(rows, nodes, tallies)
+    return Look(rows, nodes, tallies, store.submitted())
 
 
 def _by_lane(tallies: list[Tally]) -> dict[tuple[str, str, int], list[Tally]]:
@@ -110,7 +150,8 @@ def _held(tallies: list[Tally]) -> Counter[int | None]:
     return held
 
 
-def _as_data(rows: list[Row], nodes: list[tuple[NodeRow, bool]], tallies: list[Tally]) -> dict[str, Any]:
+def _as_data(look: Look) -> dict[str, Any]:
+    rows, nodes, tallies = look.rows, look.nodes, look.tallies
     held = _held(tallies)
     return {
         "tasks": _counts(tallies),
@@ -131,18 +172,21 @@ def _as_data(rows: list[Row], nodes: list[tuple[NodeRow, bool]], tallies: list[T
 # for people --------------------------------------------------------------------------------------------------------
 
 
-def _show(rows: list[Row], nodes: list[tuple[NodeRow, bool]], tallies: list[Tally]) -> None:
-    if not rows:
+def _show(look: Look) -> None:
+    if not look.rows:
         say("no tasks")
-    else:
-        for line in _table(rows):
-            put(line)
-        put()
-    for line in _workers(nodes, _held(tallies)):
+    for line in _lines(look):
         put(line)
-    working = any(lives for _, lives in nodes)
-    for line in _unserved(rows, working=working):
+    working = any(lives for _, lives in look.nodes)
+    for line in _unserved(look.rows, working=working):
         say(line)
+
+
+def _lines(look: Look) -> Iterator[str]:
+    if look.rows:
+        yield from _table(look.rows)
+        yield ""
+    yield from _workers(look.nodes, _held(look.tallies))
 
 
 def _table(rows: list[Row]) -> Iterator[str]:

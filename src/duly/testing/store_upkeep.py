@@ -106,7 +106,9 @@ def only_what_was_emptied_is_removed(hands: Hands) -> None:
     assert hands.store.events(hands.store.tasks(Filter(), "newest", None, 1)[0].id, 0, 10), "more history went"
     assert hands.store.remove(keys) == 1
     assert [aged.key for aged in hands.store.survey(0, NEVER, 10)] == [first.key, newest.key]
+    assert hands.store.submitted() == 3, "what was removed is not counted any more"
     again = hands.submit()
+    assert hands.store.submitted() == 4
     assert hands.row(again).key > newest.key, "a key was used again"
 
 

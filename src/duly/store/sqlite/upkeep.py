@@ -56,6 +56,10 @@ class Upkeep(StoreFile):
             for key, lane, state, submitted, ended, emptied in rows
         ]
 
+    def submitted(self) -> int:
+        """Return how many tasks were ever submitted."""
+        return int(self._rows("newest")[0][0])
+
     def empty(self, tasks: Sequence[tuple[int, int]]) -> list[int]:
         """Take from tasks that ended at these moments all but their ids; return the chunks that nobody names now."""
         return self._transact(lambda _: self._empty(text(tasks)), durable=False)
