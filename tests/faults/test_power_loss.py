@@ -7,7 +7,6 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,13 +24,13 @@ from duly.store.sqlite.connection import migrate, open_connection
 from duly.store.sqlite.file import PACKAGE
 from duly.store.sqlite.store import SqliteStore
 from duly.testing.store_children import adopted
-from duly.testing.store_hands import HOUR, LARGE, POLICY, Hands, ended
+from duly.testing.store_hands import HOUR, LARGE, Hands, ended
 from tests.faults.power import Disk, Tape
 from tests.faults.run import Run
+from tests.faults.stored import goes_on, opened, sound, stored
 from tests.helpers import eventually
 
 FINAL = Failure("no", retry=False)
-TABLES = (("lane", "number"), ("node", "number"), ("task", "key"), ("event", "task, first"))
 
 
 class Promise(NamedTuple):
@@ -66,27 +65,6 @@ class Story:
 
     def claim(self, most: int = 1) -> list[Any]:
         return list(self.do(self.hands.claim, most, durable=False))
-
-
-def stored(store: SqliteStore) -> dict[str, list[Any]]:
-    """All that a store holds, large values whole."""
-    assert store._connection is not None
-    found = {
-        name: store._connection.execute(f"select * from {name} order by {order}").fetchall() for name, order in TABLES
-    }
-    large = store._connection.execute("select key from task where payload like '#%' or value like '#%'").fetchall()
-    found["large"] = [(key, store.large(key, "payload"), store.large(key, "value")) for (key,) in large]
-    return found
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[SqliteStore]:
-    store = SqliteStore(str(path))
-    store.open()
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 @pytest.fixture(autouse=True)
@@ -189,23 +167,6 @@ def put(folder: Path, files: dict[str, bytes], dice: random.Random) -> Path:
     if dice.random() < 0.5:  # the side file is synced by nobody: its locks are what counts, and they are gone
         (folder / "duly.db-duly").write_bytes(dice.choice((b"", b"\n", b"\0\0\0")))
     return folder / "duly.db"
-
-
-def goes_on(store: SqliteStore) -> None:
-    """What the dead held is given back, and all that is ready can be claimed and done."""
-    hands = Hands(store)
-    for dead in store.dead():
-        while held := store.held(dead.number, 1_000):
-            store.exchange(Request(changes=[lifecycle.rescue(one, POLICY, 7, 0.5) for one in held]))
-        store.leave(dead.number)
-    new = hands.submit()
-    claimed = hands.claim(1_000)
-    assert new in {held.id for held in claimed}
-    assert hands.change(*(ended(held) for held in claimed)).misses == []
-
-
-def sound(store: SqliteStore) -> bool:
-    return all(finding.ok for finding in store.examine())
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
@@ -36,6 +37,11 @@ class Fault(NamedTuple):
     error: int
     lasting: bool = False
 
+    @property
+    def no_room(self) -> bool:
+        """Whether there is no room, rather than a disk that is broken."""
+        return self.error in (SHORT, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
     def __str__(self) -> str:
         how = "short" if self.error == SHORT else errno.errorcode[self.error]
         return f"{self.call} {how}{' from there on' if self.lasting else ''}"
@@ -59,6 +65,7 @@ class Trouble(apsw.VFS):
         self._lock = threading.Lock()
         self._fault: Fault | None = None
         self._left = 0
+        self._counts: Counter[str] | None = None
         self.came = False
         """Whether the fault has happened."""
         self._kept: list[Any] = []
@@ -87,6 +94,15 @@ class Trouble(apsw.VFS):
         finally:
             self._fault = None
 
+    @contextmanager
+    def counted(self) -> Iterator[Counter[str]]:
+        """Count calls, by their names."""
+        self._counts = counts = Counter()
+        try:
+            yield counts
+        finally:
+            self._counts = None
+
     def xOpen(self, name: Any, flags: list[int]) -> Any:  # noqa: N802
         return _File(self, name, flags)
 
@@ -96,6 +112,8 @@ class Trouble(apsw.VFS):
     def fails(self, call: str) -> int:
         """Return the errno that this call is to fail with, 0 if it is not."""
         with self._lock:
+            if self._counts is not None:
+                self._counts[call] += 1
             fault = self._fault
             if fault is None or fault.call != call:
                 return 0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from duly.errors import StoreUnavailable
 from duly.ports import Request
 from duly.store.sqlite import checkpoint
 from duly.store.sqlite.store import SqliteStore
@@ -86,3 +88,20 @@ def test_what_is_committed_stays_so_if_no_thread_can_be_had(
     assert frames > 300
     eventually(lambda: [written(hands, 10), store._checkpointer._frames < frames][1])  # type: ignore[union-attr]
     assert store.exchange(Request()).done
+
+
+def test_a_log_that_could_not_be_emptied_is_emptied_later(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    hands, checkpointer = Hands(store), store._checkpointer
+    assert checkpointer is not None
+    tried = threading.Event()
+
+    def refuse() -> None:
+        tried.set()
+        raise StoreUnavailable("no descriptor is left")
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(checkpointer, "_open_beside", refuse)
+        eventually(lambda: [written(hands, 10), tried.is_set()][1])
+        eventually(lambda: not checkpointer._under_way)
+    frames = checkpointer._frames
+    eventually(lambda: [written(hands, 10), checkpointer._frames < frames][1])

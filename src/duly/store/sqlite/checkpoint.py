@@ -83,20 +83,19 @@ class Checkpointer:
         self._wanted.set()
 
     def _run(self) -> None:
-        try:
-            connection = self._open_beside()
-        except StoreError:
-            self._thread = None
-            self._under_way = False
-            return
+        connection: apsw.Connection | None = None
         while True:
             self._wanted.wait()
             self._wanted.clear()
             if self._over:
                 break
-            self._follow(connection)
+            with suppress(StoreError, apsw.Error):  # it is tried again when the log has grown as much once more
+                connection = connection or self._open_beside()
+                self._follow(connection)
             self._under_way = False
-        connection.close()
+        if connection is not None:
+            with suppress(apsw.Error):
+                connection.close()
 
     def _follow(self, connection: apsw.Connection) -> None:
         """Copy, and copy what was written meanwhile, until little is left or a reader is in the way."""

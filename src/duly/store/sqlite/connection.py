@@ -122,10 +122,12 @@ def open_connection(path: str) -> apsw.Connection:
         connection = apsw.Connection(path)
     try:
         with translated(path, connection):
+            _refuse_read_only(connection, path)
             _refuse_foreign(connection, path)
             _configure(connection, path)
     except BaseException:
-        connection.close()
+        with suppress(apsw.Error):
+            connection.close()
         raise
     return connection
 
@@ -151,6 +153,12 @@ def _make_private(path: str) -> None:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StoreReadOnly(f"{path}: no file may be made in {folder}") from None
         raise StoreUnavailable(f"{path}: {error.strerror}") from None
+
+
+def _refuse_read_only(connection: apsw.Connection, path: str) -> None:
+    """SQLite opens for reading alone what the system does not let it write, be that for want of a descriptor."""
+    if connection.readonly("main"):
+        raise StoreUnavailable(f"{path}: could not be opened for writing just now, though it may be written")
 
 
 def _refuse_foreign(connection: apsw.Connection, path: str) -> None:

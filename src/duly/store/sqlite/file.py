@@ -12,7 +12,7 @@ import apsw
 import msgspec
 
 from duly.core.task import Change, Release
-from duly.errors import StoreUnavailable
+from duly.errors import StoreError, StoreUnavailable
 from duly.ports import PATIENCE, CancelAsked, Rejection, Step, Submission
 from duly.store import migrations, queries
 from duly.store.sqlite import lockfile
@@ -132,7 +132,8 @@ class StoreFile:
             self._failed = self._failed or self._checkpointer.failed
             self._checkpointer = None
         if self._connection is not None:
-            self._connection.close()
+            with suppress(apsw.Error):  # what was committed is in the log, should the disk refuse to have it emptied
+                self._connection.close()
             self._connection = None
 
     def let_go(self) -> None:
@@ -207,6 +208,8 @@ class StoreFile:
                     self._failed = error
                 told = duly_error(error, self.path, connection) if isinstance(error, apsw.Error) else None
                 self._roll_back()
+                if isinstance(error, apsw.ReadOnlyError):
+                    self.let_go()  # its log may have been opened in a bad moment
                 if told is not None:
                     raise told from error
                 raise
@@ -246,10 +249,11 @@ class StoreFile:
 
     # telling
     def _ring_nodes(self) -> None:
-        """Ring all nodes; who they are is read again when one has come or gone."""
+        """Ring all nodes; who they are is read again when one has come or gone. What was done stays so without."""
         assert self._lockfile is not None
         assert self._ringer is not None
         changes = self._lockfile.changes()  # before the bells are read: who comes meanwhile is not missed next time
         if changes != self._bells_as_of:
-            self._bells, self._bells_as_of = [bell for (bell,) in self._rows("bells", node=None)], changes
+            with suppress(StoreError):
+                self._bells, self._bells_as_of = [bell for (bell,) in self._rows("bells", node=None)], changes
         self._ringer.ring(self._bells)

@@ -89,7 +89,8 @@ class LockFile:
 
     def changed(self) -> None:
         """A node has come or gone: to be called after its commit, and before it looks for tasks."""
-        os.write(self._fd, b"\n")
+        with suppress(OSError):  # the disk is full: who does not ring it is waited for by its poll
+            os.write(self._fd, b"\n")
 
     # the gate
     def enter(self, seconds: float) -> bool:

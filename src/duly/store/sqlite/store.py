@@ -327,21 +327,23 @@ class SqliteStore(Lanes, Upkeep):
     def enlist(self, name: str, bell: str, label: str) -> int:
         """Make this process a node; its byte of the side file is taken before anybody can see it."""
         self._sweep()
-        number = self._transact(lambda _: self._enlist(name, bell, label))
+        taken: list[int] = []
+        try:
+            self._transact(lambda _: self._enlist(taken, name, bell, label))
+        except BaseException:
+            for number in taken:
+                self.abandon(number)
+            raise
         assert self._lockfile is not None
         self._lockfile.changed()
-        return number
+        return taken[0]
 
-    def _enlist(self, name: str, bell: str, label: str) -> int:
+    def _enlist(self, taken: list[int], name: str, bell: str, label: str) -> None:
         (number,) = self._run("next_node").fetchone() or (1,)
         while self._lockfile is not None and not self._lockfile.live(number):
             number += 1  # somebody lives on with a file that was here before
-        try:
-            self._run("enlist", number=number, name=name, bell=bell, label=label, now=self._clock())
-        except BaseException:
-            self.abandon(number)
-            raise
-        return int(number)
+        taken.append(number)
+        self._run("enlist", number=number, name=name, bell=bell, label=label, now=self._clock())
 
     def nodes(self) -> list[NodeRow]:
         """Return all nodes that are enlisted."""
