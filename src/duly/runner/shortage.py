@@ -6,12 +6,16 @@ Such an attempt comes to an error like any other, is tried again in another runn
 from __future__ import annotations
 
 from duly.errors import ErrorData
-from duly.runner.channel import Channel
+from duly.runner.channel import INLINE, Channel
 from duly.wire.runner import Done, Unheard, encode
 
 
 def tell(channel: Channel, done: Done) -> None:
     """Send an answer, or if that is too large for what is left, why it is not told."""
+    data = encode(done)
+    if len(data) <= INLINE:  # nearly always
+        channel.sock.send(data)
+        return
 
     def instead() -> bytes:
         size = len(done.value or "")
@@ -19,7 +23,7 @@ def tell(channel: Channel, done: Done) -> None:
             _error(done.key, done.claim, f"no file descriptor was free to tell a result of {size:,} bytes by")
         )
 
-    channel.send_or(encode(done), instead)
+    channel.send_or(data, instead)
 
 
 def tell_unheard(channel: Channel, work: Unheard) -> None:
