@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from duly import errors
 from tests.snippets import blocks
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ["README.md", "docs/guide.md", "docs/testing.md"]
+PAGES = ["README.md", "docs/guide.md", "docs/testing.md", "docs/operations.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -36,6 +37,14 @@ def test_a_page_has_snippets_and_its_links_lead_somewhere(page: str) -> None:
     links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
     missing = [link for link in links if link and not (ROOT / page).parent.joinpath(link).exists()]
     assert not missing
+
+
+def test_operations_say_of_every_error_what_is_to_be_done() -> None:
+    page = (ROOT / "docs/operations.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| `(\w+)` \|", page, re.MULTILINE))
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.DulyError)]
+    assert rows == {kind.code: kind.__name__ for kind in kinds if not kind.__subclasses__()}
+    assert all(f"`{kind.code}`" in page for kind in kinds)
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ class Keeper:
             tasks, further = [task for task in tasks if task.key <= stretch.upto], None
         upto = stretch.upto if further is None else further.upto
         due = self._sort_out(tasks, now)
-        if tasks:
+        if len(self._remove) < len(tasks):
             self._calendar.add(Stretch(due, stretch.after, upto))
 
     def _look_further(self, store: Store, now: int) -> None:
@@ -161,7 +161,8 @@ class Keeper:
         old = [task for task in tasks[:LOOK] if task.submitted + shortest <= now]
         due = self._sort_out(old, now)
         if len(old) == LOOK and len(tasks) > LOOK:
-            calendar.add(Stretch(due, calendar.end, old[-1].key))
+            if len(self._remove) < LOOK:
+                calendar.add(Stretch(due, calendar.end, old[-1].key))
             calendar.end = old[-1].key
             return  # until there are enough of them for a stretch they are looked at together with those to come
         beyond = tasks[len(old)].submitted + shortest if len(tasks) > len(old) else now + shortest
