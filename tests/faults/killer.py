@@ -41,6 +41,15 @@ class Killer:
         """One of the workers."""
         return self._run.dice.choice(self.workers)
 
+    def enlisted(self) -> list[Worker]:
+        """Those that have begun to work."""
+        nodes = {node.label.rpartition(":")[2] for node, _ in self._place.app.nodes()}
+        return [worker for worker in self.workers if str(worker.pid) in nodes]
+
+    def at_work(self) -> Worker:
+        """One of those that have begun to work, as soon as there is one."""
+        return self._run.dice.choice(eventually(self.enlisted))
+
     def kill(self, worker: Worker | None = None) -> None:
         """Kill the supervisor of a worker, and nothing else of it."""
         worker = worker or self.any()
@@ -68,8 +77,7 @@ class Killer:
 
     def stop_all(self) -> list[int]:
         """Tell all workers to end well, when each of them has begun; return their exit codes."""
-        pids = {str(worker.pid) for worker in self.workers}
-        eventually(lambda: pids <= {node.label.rpartition(":")[2] for node, _ in self._place.app.nodes()})
+        eventually(lambda: len(self.enlisted()) == len(self.workers))
         codes = [self._place.stop(worker) for worker in self.workers]
         self.workers.clear()
         return codes

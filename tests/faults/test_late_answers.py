@@ -62,8 +62,8 @@ def test_what_a_node_says_that_slept_while_others_took_over_changes_nothing(plac
     killer.start(2)
     while sleeps:
         ids += submitted(place, run)
-        run.pause(0.0, 0.15)
-        sleeper = killer.any()
+        run.pause(0.0, 0.06)
+        sleeper = killer.at_work()
         stop([sleeper.pid])
         try:
             taken += take_over(others, sleeper.pid, strike_off=strike_off)

@@ -49,8 +49,8 @@ def test_4_workers_one_of_which_is_killed_every_200_ms_lose_none_of_10000_tasks(
     begin = time.monotonic()
     for kill in range(1, kills + 1):
         ids += submitted(place, run, 1 + run.count(TASKS) // kills)
-        run.pause(0.0, 0.05)
-        killer.replace()
+        run.pause(0.0, 0.03)
+        killer.replace(killer.at_work())
         run.pause(max(0.0, begin + BEAT * kill - time.monotonic()))
     seconds = time.monotonic() - begin
     eventually(lambda: over(place), 60)
@@ -89,7 +89,8 @@ def test_what_was_stopped_and_rescued_changes_nothing_when_it_goes_on(place, run
     ids, stopped, went_on = [], 0, 0
     killer.start(2)
     for _ in range(run.count(STOPS)):
-        victim = killer.workers[0]
+        victim = killer.at_work()
+        eventually(lambda: killer.runners(victim))  # noqa: B023 - it is called here and now
         ids += submitted(place, run, 10)
         run.pause(0.0, 0.03)
         still = stop([*killer.zygotes(victim), *killer.runners(victim)])
