@@ -286,6 +286,18 @@ def test_a_runner_that_ends_before_the_note_is_committed_is_replaced_by_another(
     assert any(member.handed for member in live.crew)
 
 
+def test_what_a_runner_cannot_be_handed_just_now_is_noted_for_another(live: Live, suspects: Suspects) -> None:
+    suspect = attempt(9)
+    suspects.take(suspect)
+    suspects.to_note()
+    chosen = suspects._member
+    assert chosen is not None
+    chosen.kind = "shared"  # it fits no more
+    assert suspects.noted(0.0) is None
+    assert suspects.until is None
+    assert suspects.to_note() is suspect
+
+
 def test_a_suspect_can_be_given_up_until_it_is_handed_over(suspects: Suspects) -> None:
     first, second = attempt(1), attempt(2)
     suspects.take(first)
