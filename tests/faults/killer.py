@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from tests.faults.effects import Effect, read
 from tests.faults.run import Run
 from tests.helpers import eventually, parent
 from tests.place import Place
 
 Worker = subprocess.Popen[bytes]
+
+BUSY_SHARE = 0.8
 
 
 class Killer:
@@ -98,11 +101,19 @@ class Killer:
         return [pid for pid in self.inner() if pid not in zygotes and _descends(pid, zygotes)]
 
     def hit_runner(self) -> bool:
-        """Kill one process below a worker's zygote, if there is one: a runner, or a fork of one."""
+        """Kill one process below a worker's zygote: most often one that runs a task now; whether there was any."""
         runners = self.runners(self.any())
-        hit = bool(runners) and send(signal.SIGKILL, [self._run.dice.choice(runners)]) == 1
+        busy = executing(read(self._place.effects)) & set(runners)
+        chosen = sorted(busy) if busy and self._run.dice.random() < BUSY_SHARE else runners
+        hit = bool(chosen) and send(signal.SIGKILL, [self._run.dice.choice(chosen)]) == 1
         self.hits += hit
         return hit
+
+
+def executing(effects: Sequence[Effect]) -> set[int]:
+    """The processes of executions that have begun and not come to an end."""
+    begun = {(effect.pid, effect.began) for effect in effects if effect.what == "begin"}
+    return {pid for pid, _ in begun - {(effect.pid, effect.began) for effect in effects if effect.what == "end"}}
 
 
 def send(number: int, pids: Iterable[int]) -> int:

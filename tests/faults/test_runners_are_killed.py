@@ -22,7 +22,7 @@ def killer(place: Place, run: Run) -> Killer:
 def submitted(place: Place, run: Run, count: int) -> list[str]:
     dice = run.dice
     passports = (
-        place.app.passport(dice.choice(KINDS), {"seconds": dice.randint(1, 60) / 1000}, max_attempts=9)
+        place.app.passport(dice.choice(KINDS), {"seconds": dice.randint(1, 100) / 1000}, max_attempts=9)
         for _ in range(count)
     )
     return [task.id for task in place.app.submit_many(passports)]
