@@ -38,7 +38,7 @@ def test_commands_and_options_are_offered(cli: "Cli") -> None:
     assert offered(cli, "duly submit --priority ") == ["high", "medium", "low"]
 
 
-@pytest.mark.parametrize("command", ["submit", "map", "watch --action", "tasks --action"])
+@pytest.mark.parametrize("command", ["submit", "map", "watch --action", "tasks --action", "pause", "retry --action"])
 def test_actions_of_the_app_are_offered(cli: "Cli", command: str) -> None:
     assert offered(cli, f"duly {command} em", DULY_APP="shop") == ["email:fail", "email:send"]
 
@@ -54,6 +54,17 @@ def test_ids_of_tasks_in_question_are_offered_whole_or_by_their_ends(history: "H
     assert set(offered(cli, "duly cancel -a shop ")) == {ids["later"], ids["strange"]}
     assert set(offered(cli, "duly retry -a shop ")) == {ids["failed"], ids["later"]}
     assert offered(cli, f"duly show --url sqlite:///shop.db {ids['sent'][-12:-4]}") == [ids["sent"][-12:]]
+
+
+def test_queues_are_offered_and_to_be_resumed_only_what_is_paused(cli: "Cli") -> None:
+    cli("submit", "-a", "shop", "email:send", '"ann"', "--queue", "night")
+    assert offered(cli, "duly pause -a shop --queue ") == ["default", "night", "reports"]
+    assert offered(cli, "duly cancel --url sqlite:///shop.db --queue n") == ["night"]
+    assert offered(cli, "duly resume -a shop ") == []
+    cli("pause", "-a", "shop", "email:send")
+    cli("pause", "-a", "shop", "--queue", "night")
+    assert offered(cli, "duly resume -a shop email:") == ["send"]
+    assert offered(cli, "duly resume -a shop --queue ") == ["night"]
 
 
 @pytest.mark.parametrize("text", ["x = = 1", "import sys; sys.exit(3)", "print('noise')\nimport nosuchmodule"])

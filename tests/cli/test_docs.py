@@ -121,6 +121,15 @@ def test_commands_that_change_something_print_their_shapes(cli: "Cli") -> None:
     assert [one["answer"] for one in answers] == ["retried", "refused", "unknown"]
     assert all(fits(one, SHAPES["retry"]) for one in answers)
     assert fits(put(cli("cancel", "-a", "shop", submitted["id"], "--json"))[0], SHAPES["cancel"])
+    for dry in (["--dry-run"], []):
+        assert fits(put(cli("cancel", "-a", "shop", "--all", "--json", *dry))[0], SHAPES["cancel-many"])
+        assert fits(put(cli("retry", "-a", "shop", "--since", "1h", "--json", *dry))[0], SHAPES["retry-many"])
+    cli("submit", "-a", "shop", "email:send", '"ann"')
+    for what in (["email:send"], ["--queue", "default"]):
+        assert fits(put(cli("pause", "-a", "shop", "--json", *what))[0], SHAPES["pause"])
+    assert fits(put(cli("stats", "-a", "shop", "--json"))[0], SHAPES["stats"])
+    assert all(fits(one, SHAPES["tasks"]) for one in cli("tasks", "-a", "shop", "--json").data())
+    assert fits(put(cli("resume", "-a", "shop", "--json", "email:send"))[0], SHAPES["pause"])
 
 
 def test_those_that_keep_a_store_in_order_print_their_shapes(cli: "Cli") -> None:

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
 
 FIELDS = {
     *("id", "action", "version", "queue", "state", "cause", "reason", "priority", "attempts", "deaths", "losses"),
-    *("submitted_at", "run_at", "started_at", "ended_at", "origin", "options", "payload", "info", "value", "error"),
+    *("submitted_at", "run_at", "started_at", "ended_at", "paused_since", "origin", "options", "payload", "info"),
+    *("value", "error"),
     "events",
 }
 

@@ -20,8 +20,10 @@ COMMANDS = {
     "map": "Submit a task for each item, and print their results.",
     "watch": "Watch tasks until they have ended.",
     "tasks": "List tasks.",
-    "cancel": "Cancel a task.",
+    "cancel": "Cancel a task, or many.",
     "retry": "Have failed tasks tried again.",
+    "pause": "Have no more tasks of an action or a queue begun.",
+    "resume": "Have them begun again.",
     "stats": "Count tasks, and say who works on them.",
     "completion": "Print the script by which a shell completes all this.",
     "doctor": "Look whether all is well here.",
@@ -32,10 +34,7 @@ COMMANDS = {
 }
 """Each command is `command` in the module of its name; these lines are said here so that none is imported for them."""
 
-LATER = (
-    *("pause", "resume", "errors", "replay", "why", "hub", "keys", "up", "check"),
-    "copy",
-)
+LATER = (*("errors", "replay", "why", "hub", "keys", "up", "check", "copy"),)
 
 EPILOG = """\b
 A start:

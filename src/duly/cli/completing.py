@@ -43,6 +43,34 @@ def actions(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Com
     return _items((name, "") for name in sorted(names) if name.startswith(incomplete))
 
 
+def queues(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the queues of the App and those that the store has seen."""
+    from duly.cli.places import find_store, named_app  # noqa: PLC0415
+
+    names: set[str] = set()
+    with _silence():
+        app = named_app(ctx.params.get("app_name"))
+        names |= {action.spec.queue for action in (app.actions if app is not None else ())}
+    with _silence():
+        names |= {lane.queue for lane in find_store(ctx.params.get("app_name"), ctx.params.get("url")).lanes()}
+    return _items((name, "") for name in sorted(names) if name.startswith(incomplete))
+
+
+def paused(kind: str) -> Offer:
+    """Offer what is paused: each `queue` or each `action`."""
+
+    def offer(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from duly.cli.places import find_store  # noqa: PLC0415
+
+        names: list[str] = []
+        with _silence():
+            store = find_store(ctx.params.get("app_name"), ctx.params.get("url"))
+            names = [getattr(pause, kind) or "" for pause in store.paused()]
+        return _items((name, "") for name in names if name and name.startswith(incomplete))
+
+    return offer
+
+
 def tasks(state: str | Sequence[str] | None = None) -> Offer:
     """Offer recent tasks, in these states if any are named: their ids, or the ends of these if that was begun."""
 

@@ -9,16 +9,18 @@ from typing import Any
 import click
 import msgspec
 
+from duly.app import App
 from duly.cli import completing, troubles
 from duly.cli.places import app_option, find_store, find_task, url_option
 from duly.cli.streams import plain, put, put_json, put_lines, styled, talk_options
 from duly.cli.words import ago, count, duration, json_text, moment
 from duly.core.endings import exception_of
 from duly.core.order import Band
-from duly.core.task import ENDED, Ending, State, shown
+from duly.core.task import ENDED, WAITING, Ending, State, shown
 from duly.errors import TaskError
 from duly.handle import ending_of
 from duly.history import Event, when
+from duly.listing import paused_since
 from duly.ports import TaskRow
 
 MOST_LINES = 20
@@ -56,12 +58,16 @@ def command(task_id: str, app_name: str | None, url: str | None, as_json: bool, 
     if as_lines:
         put_lines(event._asdict() for event in events)
     elif as_json:
-        put_json(as_data(row, events))
+        put_json(as_data(row, events, _paused_since(app, row)))
     else:
-        _show(row, events)
+        _show(row, events, _paused_since(app, row))
 
 
-def as_data(row: TaskRow, events: list[Event]) -> dict[str, Any]:
+def _paused_since(app: App, row: TaskRow) -> datetime | None:
+    return paused_since(row.queue, row.action, app.paused()) if row.state in WAITING else None
+
+
+def as_data(row: TaskRow, events: list[Event], paused: datetime | None) -> dict[str, Any]:
     """Return all that is known of a task as data."""
     error = error_of(row)
     return {
@@ -80,6 +86,7 @@ def as_data(row: TaskRow, events: list[Event]) -> dict[str, Any]:
         "run_at": _when(row.run_at),
         "started_at": _when(row.started_at),
         "ended_at": _when(row.ended_at),
+        "paused_since": paused,
         "origin": row.origin,
         "options": _json(row.options) or {},
         "payload": _json(row.payload),
@@ -111,9 +118,9 @@ def _when(microseconds: int | None) -> datetime | None:
 # for people --------------------------------------------------------------------------------------------------------
 
 
-def _show(row: TaskRow, events: list[Event]) -> None:
+def _show(row: TaskRow, events: list[Event], paused: datetime | None) -> None:
     put(click.style(row.action, bold=True) + (f" v{row.version}" if row.version != 1 else "") + f"  {row.id}")
-    for name, text in _facts(row):
+    for name, text in _facts(row, paused):
         put(f"  {click.style(name.ljust(9), dim=True)}  {text}")
     error = error_of(row)
     if error is not None:
@@ -138,11 +145,13 @@ def _printed(events: list[Event]) -> str:
     return str(ends[-1].get("output", "")) if ends and isinstance(ends[-1], dict) else ""
 
 
-def _facts(row: TaskRow) -> Iterator[tuple[str, str]]:
+def _facts(row: TaskRow, paused: datetime | None) -> Iterator[tuple[str, str]]:
     now = datetime.now(UTC)
     state = shown(row.state, row.verdict)
     yield "state", styled(state, state) + _why(row)
     yield "queue", f"{row.queue}, {Band(row.band).name.lower()} priority"
+    if paused is not None:
+        yield "paused", f"its queue or action is, since {moment(paused)}, {ago(paused, now)}"
     if row.attempt:
         deaths = f", {count(row.deaths, 'death')}" if row.deaths else ""
         losses = f", {count(row.losses, 'node')} lost" if row.losses else ""

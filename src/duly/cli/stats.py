@@ -18,6 +18,7 @@ from duly.cli.words import ago, aligned, count, duration
 from duly.core import units
 from duly.core.task import ENDED, State, shown
 from duly.history import when
+from duly.listing import PauseInfo, paused_since
 from duly.ports import NodeRow, Tally
 
 STATES = ("scheduled", "ready", "running", "cancelling", "succeeded", "failed", "cancelled", "expired")
@@ -35,6 +36,7 @@ class Row(NamedTuple):
     ready_since: datetime | None
     running_since: datetime | None
     next_due_at: datetime | None
+    paused_since: datetime | None
 
     @property
     def waiting(self) -> int:
@@ -92,6 +94,7 @@ class Look(NamedTuple):
     nodes: list[tuple[NodeRow, bool]]
     tallies: list[Tally]
     submitted: int
+    pauses: list[PauseInfo]
 
     @property
     def open(self) -> int:
@@ -105,9 +108,9 @@ class Look(NamedTuple):
 
 
 def _look(store: App, declared: set[tuple[str, int]] | None) -> Look:
-    tallies, nodes = store.stats(), store.nodes()
-    rows = [_row(lane, group, declared) for lane, group in _by_lane(tallies).items()]
-    return Look(rows, nodes, tallies, store.submitted())
+    tallies, nodes, pauses = store.stats(), store.nodes(), store.paused()
+    rows = [_row(lane, group, declared, pauses) for lane, group in _by_lane(tallies).items()]
+    return Look(rows, nodes, tallies, store.submitted(), pauses)
 
 
 def _by_lane(tallies: list[Tally]) -> dict[tuple[str, str, int], list[Tally]]:
@@ -117,7 +120,9 @@ def _by_lane(tallies: list[Tally]) -> dict[tuple[str, str, int], list[Tally]]:
     return lanes
 
 
-def _row(lane: tuple[str, str, int], group: list[Tally], declared: set[tuple[str, int]] | None) -> Row:
+def _row(
+    lane: tuple[str, str, int], group: list[Tally], declared: set[tuple[str, int]] | None, pauses: list[PauseInfo]
+) -> Row:
     action, queue, version = lane
     return Row(
         action,
@@ -128,6 +133,7 @@ def _row(lane: tuple[str, str, int], group: list[Tally], declared: set[tuple[str
         _since(group, State.READY),
         _since(group, State.RUNNING),
         _since(group, State.SCHEDULED),
+        paused_since(queue, action, pauses),
     )
 
 
@@ -166,6 +172,7 @@ def _as_data(look: Look) -> dict[str, Any]:
             }
             for node, lives in nodes
         ],
+        "paused": [pause._asdict() for pause in look.pauses],
     }
 
 
@@ -187,6 +194,8 @@ def _lines(look: Look) -> Iterator[str]:
         yield from _table(look.rows)
         yield ""
     yield from _workers(look.nodes, _held(look.tallies))
+    for pause in look.pauses:
+        yield _paused(pause, look.rows)
 
 
 def _table(rows: list[Row]) -> Iterator[str]:
@@ -214,6 +223,12 @@ def _workers(nodes: list[tuple[NodeRow, bool]], held: Counter[int | None]) -> It
         yield f"  {plain(node.label)} (node {node.number}) " + (
             does if lives else "is gone: the next worker gives back its tasks"
         )
+
+
+def _paused(pause: PauseInfo, rows: list[Row]) -> str:
+    what = f"queue {pause.queue}" if pause.action is None else f"action {pause.action}"
+    waiting = sum(row.waiting for row in rows if row.queue == pause.queue or row.action == pause.action)
+    return f"paused: {what}, {ago(pause.since, datetime.now(UTC))}; {_wait(waiting)}"
 
 
 def _unserved(rows: list[Row], *, working: bool) -> Iterator[str]:

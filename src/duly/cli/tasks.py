@@ -38,7 +38,7 @@ Examples:
 @url_option
 @click.option("--state", "states", multiple=True, metavar="STATE", help=f"May be repeated: {', '.join(STATES)}.")
 @click.option("--action", metavar="NAME", shell_complete=completing.actions)
-@click.option("--queue", metavar="NAME")
+@click.option("--queue", metavar="NAME", shell_complete=completing.queues)
 @click.option("--since", metavar="WHEN", help="Submitted since: 1h, 7d (ago), or a date like 2026-01-31T09:00.")
 @click.option(
     "--first", type=click.IntRange(min=1), metavar="N", help=f"At most so many; a table has {SHOWN} if not said."
@@ -71,14 +71,15 @@ def command(
     elif as_json:
         put_array(map(_as_data, found))
     else:
-        _show(found, first or SHOWN)
+        show_tasks(found, first or SHOWN)
 
 
 def _as_data(task: TaskInfo) -> dict[str, Any]:
     return task._asdict()
 
 
-def _show(found: Iterator[TaskInfo], most: int) -> None:
+def show_tasks(found: Iterator[TaskInfo], most: int) -> None:
+    """Put a table of tasks on stdout, of no more than so many."""
     tasks = list(islice(found, most))
     if not tasks:
         say("no tasks")
@@ -109,7 +110,8 @@ def _for_eyes(tasks: list[TaskInfo]) -> Iterator[tuple[str, ...]]:
 
 
 def _state(task: TaskInfo) -> str:
-    return task.state + (f" ({task.cause})" if task.cause and task.cause != "cancel" else "")
+    why = "paused" if task.paused_since is not None else task.cause if task.cause != "cancel" else None
+    return task.state + (f" ({why})" if why else "")
 
 
 def _took(task: TaskInfo) -> str:
