@@ -345,6 +345,27 @@ def test_a_suspect_whose_runner_ends_before_it_could_begin_starts_once_all_the_s
     assert stepped.kinds().count("start") == 1
 
 
+def test_what_is_claimed_before_a_pause_was_read_is_not_begun(stepped: Stepped) -> None:
+    """The answer that brings the claim tells that lanes or pauses have changed; until they are read nothing begins."""
+    node, (lane,) = stepped.node, asked(stepped.thread, lambda store: store.lanes())
+    stepped.until(lambda: node._lanes_version > 0 and not node._cycle.under_way and not node._floor.uncertain)
+    asked(stepped.thread, lambda store: store.pause("queue", lane.queue))
+    asked(stepped.thread, Request(submits=[submission("s", lane.number)]))
+    reply = asked(stepped.thread, node._cycle.request([Want([lane.number], 1)]))
+    assert [held.id for held in reply.claims] == ["s"]
+    hold = Hold(stepped.thread)
+    hold.post()
+    hold.begun.wait(SECONDS)
+    node._answered(reply, None)
+    for _ in range(5):
+        node._turn()
+    assert not stepped.handed()
+    hold.over.set()
+    stepped.until(lambda: not node._floor.uncertain and not node._cycle.anything())
+    stepped.until(lambda: stepped.stored().state == State.READY)
+    assert (stepped.stored().attempt, stepped.stored().started_at, stepped.handed()) == (0, None, False)
+
+
 def test_a_suspect_that_is_another_nodes_by_now_is_not_begun(stepped: Stepped) -> None:
     held = stepped.suspect()
     asked(stepped.thread, Request(changes=[lifecycle.rescue(held, Policy(), 0, 0.5)], cancels=[]))

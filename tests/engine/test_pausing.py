@@ -72,7 +72,8 @@ def test_a_worker_that_starts_later_heeds_it_too(app: duly.App) -> None:
     app.pause(action="errand:nothing")
     with app.worker(1):
         other.submit().result(timeout=SECONDS)
-        assert stands(app, held) == WAITS
+        eventually(lambda: stands(app, held) == WAITS)
+        assert [event.kind for event in app.look(held.id)[1]] == ["init"]
 
 
 def test_what_runs_many_at_a_time_is_paused_likewise(app: duly.App) -> None:
@@ -87,7 +88,8 @@ def test_what_runs_many_at_a_time_is_paused_likewise(app: duly.App) -> None:
         assert runs.wait(SECONDS).ok
         app.resume(queue="default")
         other.submit().result(timeout=SECONDS)
-        assert stands(app, held) == WAITS, "the action is paused still"
+        eventually(lambda: stands(app, held) == WAITS)
+        assert [event.kind for event in app.look(held.id)[1]] == ["init"], "the action is paused still"
         app.resume(action="errand:later")
         assert held.wait(SECONDS).ok
 
@@ -104,7 +106,8 @@ def test_a_handler_may_pause_its_own_action(app: duly.App) -> None:
     with app.worker(1):
         assert stop.submit().result(timeout=SECONDS) == [True, False, "errand:stop"]
         held = stop.submit()
-        assert stands(app, held) == WAITS
+        eventually(lambda: stands(app, held) == WAITS)
+        assert [event.kind for event in app.look(held.id)[1]] == ["init"]
     assert [pause.action for pause in app.paused()] == ["errand:stop"]
 
 

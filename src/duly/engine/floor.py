@@ -85,6 +85,8 @@ class Floor:
         self.look_at = self._watch.look_at
         self.stop_all = self._watch.stop_all
         self.prepared = False
+        self.uncertain = False
+        """Whether what was claimed may be paused: lanes and pauses are being read anew, and nothing is begun before."""
         self.ready = threading.Event()
         self._closing = False
         self._backoff = 0.0
@@ -211,6 +213,8 @@ class Floor:
 
     def dispatch(self, now: float) -> None:
         """Hand over what waits and fits."""
+        if self.uncertain:
+            return
         if self.suspects.alone:
             self._prepare_suspect(now)
             return
@@ -230,7 +234,7 @@ class Floor:
 
     def _refill(self, member: Member) -> bool:
         """Hand over to who has just answered; whether anything was."""
-        if self.suspects.alone or member.shared or not len(self.waiting.alone):
+        if self.suspects.alone or self.uncertain or member.shared or not len(self.waiting.alone):
             return False
         return self._hand(self.waiting.alone, member, HAND_MOST)
 

@@ -342,6 +342,7 @@ class Node:
             self._ticker.clear("due")
         if reply.lanes_version != self._lanes_version:
             self._lanes_version = reply.lanes_version
+            self._floor.uncertain = True
             self._thread.post(self._read_lanes, self._new_lanes)
         self._floor.make_way(reply.claims)
 
@@ -352,11 +353,13 @@ class Node:
 
     def _new_lanes(self, read: Any, error: BaseException | None) -> None:
         def take() -> None:
-            self._look = True
             if error is not None:
                 self._lanes_version = UNREAD
+                _raise_unless_busy(error)
                 return
+            self._look = True
             self._roster.set_lanes(*read)
+            self._floor.uncertain = False
             self._floor.heed_pauses()
 
         self._tell(take)
@@ -397,8 +400,7 @@ class Node:
     def _polled(self, dead: Any, error: BaseException | None) -> None:
         def take() -> None:
             if error is not None:
-                if not isinstance(error, StoreBusy | StoreFull):
-                    raise error
+                _raise_unless_busy(error)
                 return
             self._look = True  # the poll is the truth, whatever was missed before; an empty look is not committed
             for node in dead:
@@ -436,6 +438,12 @@ class Node:
 
 def _call(function: Callable[[Any], Any]) -> Any:
     return (yield function)
+
+
+def _raise_unless_busy(error: BaseException) -> None:
+    """What can be done again at the next poll is no reason to stop."""
+    if not isinstance(error, StoreBusy | StoreFull):
+        raise error
 
 
 def _ignore(_result: Any, _error: BaseException | None) -> None:
