@@ -194,6 +194,30 @@ def test_who_does_not_keep_the_store_does_nothing(shelf: Shelf) -> None:
     assert shelf.emptied("old") == {"old": True}
 
 
+@pytest.mark.parametrize("steps", range(12))
+def test_whoever_goes_on_after_any_step_leaves_nothing_behind(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    monkeypatch.setattr(keeper, "CHUNKS", 1)
+    large = '"' + "x" * 3_000_000 + '"'
+    shelf.submit("old", "other", "last")
+    held = shelf.exchange(wants=[Want([shelf.lane], 2)])
+    shelf.exchange(
+        changes=[lifecycle.finish(one, Policy(), Success(large), shelf.at, 0.5, started_at=1) for one in held]
+    )
+    shelf.at += 2 * HOUR
+    for _ in range(steps):
+        shelf.keeper.advance(shelf.store)
+    shelf.keeper = Keeper(KEEP, lambda: shelf.at)
+    shelf.at += HOUR
+    shelf.tidy()  # what was emptied late is removed at once: its hour counts from when its time was over
+    shelf.at += 2 * HOUR
+    shelf.tidy()
+    assert shelf.emptied("old", "other", "last") == {"last": False}
+    shelf.store.enlist("who sweeps", "", "")
+    assert rows(shelf, "event") == rows(shelf, "chunk") == rows(shelf, "loose") == 0
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_happens_just_what_is_due_is_gone(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     monkeypatch.setattr(keeper, "LOOK", 7)

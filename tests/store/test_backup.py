@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from duly.errors import OptionInvalid, StoreDamaged, StoreUnavailable
+from duly.errors import OptionInvalid, StoreDamaged, StoreFull, StoreUnavailable
 from duly.ports import Request
 from duly.store.sqlite import backup
 from duly.store.sqlite.backup import Copy
@@ -172,6 +173,21 @@ def test_a_copy_of_a_damaged_store_is_none(store: SqliteStore, tmp_path: Path) -
         file.write(b"rubbish" * 500)
     with pytest.raises(StoreDamaged):
         finished(Copy(store.path, str(tmp_path / "copy.db")))
+    assert not list(tmp_path.glob("copy.db*"))
+
+
+def test_where_there_is_no_room_for_it_that_is_told(store: SqliteStore, tmp_path: Path) -> None:
+    fill(store, 0, 5_000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    copy = Copy(store.path, str(tmp_path / "copy.db"))
+    with closing(copy):
+        copy.step()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+        try:
+            with pytest.raises(StoreFull, match=r"copy\.db: no space left"):
+                finished(copy)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(tmp_path.glob("copy.db*"))
 
 

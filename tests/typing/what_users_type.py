@@ -27,6 +27,14 @@ def with_context(task: duly.Task, emails: list[str], *, template: str = "plain")
     return task.attempt + len(template)
 
 
+@app.action("kept:briefly", keep=0, keep_failed=timedelta(days=1))
+def kept() -> None: ...
+
+
+@app.action("kept:always", keep=None, keep_failed="2w")
+def kept_for_good() -> None: ...
+
+
 @app.action("plain:async", timeout=None)
 async def plain_async(number: float) -> str:
     return str(number)

@@ -28,6 +28,7 @@ from duly.cli.words import count
 from duly.config import MOST_RUNNERS
 from duly.core.passport import Passport
 from duly.core.task import shown
+from duly.engine.desk import removed
 from duly.errors import DulyError, InvalidInput, PayloadInvalid
 from duly.ports import TaskRow
 
@@ -227,7 +228,7 @@ class _Map:
         return Counted(done, done - self._states["succeeded"], total)
 
     def _told(self, number: int, row: TaskRow) -> dict[str, Any]:
-        error = error_of(row)
+        error = error_of(row) if row.seq else removed(row)
         state = shown(row.state, row.verdict)
         self._states[state] += 1
         if error is not None and not self._given_up and self._counted().bad <= MOST_TOLD:
@@ -238,7 +239,7 @@ class _Map:
             "id": row.id,
             "state": state,
             "ok": error is None,
-            "value": msgspec.json.decode(row.value or "null") if error is None else error.value,
+            "value": msgspec.json.decode(row.value or "null") if error is None else getattr(error, "value", None),
             "error": None if error is None else document(error),
         }
 

@@ -151,8 +151,7 @@ class Desk:
         if not rows:
             raise unknown(task_id)
         if not rows[0].seq:
-            ended = shown(rows[0].state, None)
-            raise TaskNotFound(f"task {task_id} ended ({ended}), and was removed since, as `keep` of its action says")
+            raise removed(rows[0])
         return rows[0]
 
     def whole(self, row: TaskRow, *parts: Part) -> Verb[TaskRow]:
@@ -290,6 +289,12 @@ def unknown(task_id: str) -> TaskNotFound:
     error = TaskNotFound(f"there is no task {task_id}")
     error.add_note("what has ended is removed after a while, as the setting `keep` and that of its action say")
     return error
+
+
+def removed(row: TaskRow) -> TaskNotFound:
+    """The error for a task that was emptied."""
+    ended = shown(row.state, None)
+    return TaskNotFound(f"task {row.id} ended ({ended}), and was removed since, as `keep` of its action says")
 
 
 def lane_of(passport: Passport) -> tuple[str, str, int]:

@@ -17,9 +17,9 @@ from contextlib import contextmanager, suppress
 
 import apsw
 
-from duly.errors import OptionInvalid, StoreDamaged, StoreUnavailable
+from duly.errors import OptionInvalid, StoreDamaged, StoreError, StoreFull, StoreUnavailable
 from duly.ports import Copied
-from duly.store.sqlite.connection import open_connection, translated
+from duly.store.sqlite.connection import NO_ROOM, duly_error, open_connection, translated
 
 PAGES = 1_000
 """Pages of 4 KiB that are copied in one step."""
@@ -55,9 +55,21 @@ class Copy:
             backup = self._backup or self._begin()
             if backup.done:
                 return None
-            with translated(self.path, self._target):
+            try:
                 backup.step(PAGES)
+            except apsw.Error as error:
+                raise self._explained(error) from error
             return Copied(backup.page_count - backup.remaining, backup.page_count)
+
+    def _explained(self, error: apsw.Error) -> StoreError:
+        """Tell why nothing more could be copied; of what the system said SQLite keeps nothing here, so it is asked."""
+        if isinstance(error, apsw.IOError):
+            try:
+                with open(self._part, "ab", buffering=0) as part:
+                    part.write(bytes(4096))
+            except OSError as system:
+                return _of_system(system, self.path)
+        return duly_error(error, self.path)
 
     def _begin(self) -> apsw.Backup:
         self._source = open_connection(self._store)
@@ -157,4 +169,10 @@ def _told(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreUnavailable(f"{path}: cannot be written: {error.strerror}") from error
+        raise _of_system(error, path) from error
+
+
+def _of_system(error: OSError, path: str) -> StoreError:
+    if error.errno in NO_ROOM:
+        return StoreFull(f"{path}: no space left on the disk for a backup; make room, or give another place")
+    return StoreUnavailable(f"{path}: cannot be written: {error.strerror}")

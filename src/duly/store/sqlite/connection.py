@@ -38,7 +38,7 @@ FAILED_SYNC = (
     "program again"
 )
 _OF_THE_SYSTEM = (apsw.CantOpenError, apsw.IOError)
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """SQLite knows the first alone: a quota, or a limit of file sizes, is an I/O error to it."""
 
 # Closing a descriptor of a file drops the locks that SQLite has on it in this process: none may be open but its own.
@@ -81,7 +81,7 @@ def duly_error(error: apsw.Error, path: str, connection: apsw.Connection | None 
     match error:
         case apsw.IOError() if is_failed_sync(error):
             return StoreUnavailable(f"{path}: {FAILED_SYNC} ({told})")
-        case apsw.IOError() if number in _NO_ROOM:
+        case apsw.IOError() if number in NO_ROOM:
             return StoreFull(f"{path}: no space left on the disk; make room, then it goes on ({told})")
         case apsw.BusyError() | apsw.LockedError():
             return StoreBusy(f"{path}: another process has held the write lock for more than 10 s ({error})")
