@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -214,7 +213,6 @@ def tried(stage: Stage, name: str, fault: Fault, at: int, before: Any, after: An
 def tell(scene: Scene, stage: Stage, name: str, fault: Fault, at: int, before: Any, after: Any) -> None:
     verb = VERBS[name]
     what = f"{name}: {fault}, the call number {at}"
-    sys.stdout.write(what + "\n")
     with stage.trouble.fault(fault, at):
         error = error_of(verb, scene)
         scene.settled()
@@ -252,7 +250,7 @@ def test_a_call_that_fails_is_a_typed_error_or_none_and_does_nothing_by_half(nam
     before, after, calls = stage.seen(VERBS[name])
     points = [(fault, at) for fault in FAULTS for at in range(calls[fault.call])]
     chosen = run.dice.sample(points, min(len(points), run.count(FULL)))
-    sys.stdout.write(f"{name}: {len(chosen)} of {len(points)} points\n")
+    run.figure("failed calls", len(chosen), f"of {len(points):,}; 1,000 in all verbs")
     for fault, at in chosen:
         tried(stage, name, fault, at, before, after)
 

@@ -137,6 +137,12 @@ def told(folder: Path, run: Run, what: Callable[[Story], None]) -> Tape:
     return tape
 
 
+def losses(run: Run, full: int) -> int:
+    """How often to lose the power."""
+    run.figure("power losses", run.count(full), "1,500 in all")
+    return run.count(full)
+
+
 def disks(tape: Tape, dice: random.Random, most: int) -> Iterator[tuple[int, dict[str, bytes]]]:
     """Lose the power so often, after each step of the tape if that is enough; tell after which, and what is left."""
     whole, rest = divmod(most, len(tape.steps))
@@ -175,7 +181,7 @@ def test_what_was_acknowledged_outlasts_a_power_loss_at_any_step(
 ) -> None:
     tape = told(tmp_path / "taped", run, story)
     promises = [(at, step.data) for at, step in enumerate(tape.steps) if step.what == "told"]
-    for place, files in disks(tape, run.dice, run.count(400)):
+    for place, files in disks(tape, run.dice, losses(run, 400)):
         with opened(put(tmp_path / "left", files, run.dice)) as store:
             found = stored(store)
             promised = allowed(promises, place)
@@ -187,7 +193,7 @@ def test_what_was_acknowledged_outlasts_a_power_loss_at_any_step(
 
 def test_a_store_outlasts_a_power_loss_at_any_step_of_its_making(tmp_path: Path, run: Run) -> None:
     tape = told(tmp_path / "taped", run, lambda _: None)
-    for _, files in disks(tape, run.dice, run.count(150)):
+    for _, files in disks(tape, run.dice, losses(run, 150)):
         with opened(put(tmp_path / "left", files, run.dice)) as store:
             assert sound(store)
             goes_on(store)
@@ -214,7 +220,7 @@ def test_an_old_store_outlasts_a_power_loss_at_any_step_of_its_migration(tmp_pat
         with opened(folder / "duly.db") as store:
             goes_on(store)
     began = next(place for place, step in enumerate(tape.steps) if step.what == "told")
-    for place, files in disks(tape, run.dice, run.count(150)):
+    for place, files in disks(tape, run.dice, losses(run, 150)):
         with opened(put(tmp_path / "left", files, run.dice)) as store:
             assert sound(store)
             if place >= began:
@@ -235,7 +241,7 @@ def test_what_an_app_has_acknowledged_to_many_threads_outlasts_a_power_loss(tmp_
     with Tape(folder) as tape, App(f"sqlite:///{folder}/duly.db") as app, ThreadPoolExecutor(4) as threads:
         list(threads.map(partial(submit, app, tape), range(4)))
     ids = [(place, step.data) for place, step in enumerate(tape.steps) if step.what == "told"]
-    for place, files in disks(tape, run.dice, run.count(200)):
+    for place, files in disks(tape, run.dice, losses(run, 200)):
         with opened(put(tmp_path / "left", files, run.dice)) as store:
             assert sound(store)
             acknowledged = {task_id for at, task_id in ids if at <= place}
