@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,6 @@ class Place:
         self.log = str(folder / "log")
         self.effects = folder / "effects"
         self.mark = f"STORY={folder}"
-        self.within: list[str] = []
-        """The command by which a worker is started elsewhere."""
         self._workers: list[subprocess.Popen[bytes]] = []
 
     def environment(self) -> dict[str, str]:
@@ -37,19 +36,19 @@ class Place:
         own = {"DULY_URL": self.url, "STORY": str(self.folder), "EFFECTS": str(self.effects)}
         return {**kept, **own, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT}/src"}
 
-    def start(self, *options: str) -> subprocess.Popen[bytes]:
-        """Start a worker; return when it has enlisted and its runners were made."""
+    def start(self, *options: str, within: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Start a worker, by way of another command if one is given; return when it has enlisted."""
         known = {node.number for node, _ in self.app.nodes()}
-        worker = self.launch(*options)
+        worker = self.launch(*options, within=within)
         eventually(lambda: worker.poll() is not None or {node.number for node, _ in self.app.nodes()} - known)
         assert worker.poll() is None, self.said()
         return worker
 
-    def launch(self, *options: str) -> subprocess.Popen[bytes]:
+    def launch(self, *options: str, within: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Start a worker, and wait for nothing."""
         with open(self.folder / "worker.log", "ab") as log:
             worker = subprocess.Popen(
-                [*self.within, sys.executable, "-m", "duly", "worker", "-a", self.served, *options],
+                [*within, sys.executable, "-m", "duly", "worker", "-a", self.served, *options],
                 cwd=ROOT, env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         self._workers.append(worker)

@@ -485,3 +485,14 @@ def test_a_handler_begins_no_worker(app: duly.App) -> None:
     begin = app.action("t:begin")(isolated.begin_a_worker)
     with app.worker(1):
         assert "there is a worker already" in begin.submit().result(timeout=SECONDS)
+
+
+def test_each_kind_of_runner_is_there_for_its_tasks_though_the_others_came_first(app: duly.App) -> None:
+    shared = app.action("t:doze", isolation="shared")(isolated.doze)
+    alone = app.action("t:alone")(isolated.alone)
+    fresh = app.action("t:fresh", isolation="fresh")(isolated.alone)
+    with app.worker(1):
+        shared.submit().result(timeout=SECONDS)
+        alone.submit("one").result(timeout=SECONDS)
+        fresh.submit("two").result(timeout=SECONDS)
+        shared.submit().result(timeout=SECONDS)

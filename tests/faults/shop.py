@@ -141,6 +141,18 @@ def cling(task: duly.Task) -> Trace:
             signal.pause()
 
 
+@app.action("faults:stubborn", timeout="10m", grace=0.5, retry=SOON)
+def stubborn(task: duly.Task, seconds: float) -> Trace:
+    """Take its time, whatever it is asked."""
+    with told(task) as trace:
+        until = time.monotonic() + seconds
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        while time.monotonic() < until:
+            time.sleep(0.01)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return trace
+
+
 @app.action("faults:orphan", retry=SOON)
 def orphan(task: duly.Task) -> Trace:
     """Once take all runners along, and leave behind a process that nobody knows, which ends by itself."""

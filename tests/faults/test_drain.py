@@ -6,15 +6,20 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import apsw
 import pytest
 
+import duly
 from duly.core.task import State
 from duly.runner.linux import children_of
 from tests.faults import container
 from tests.faults.checker import check
+from tests.faults.run import Run
 from tests.helpers import eventually
 from tests.place import Place
 
@@ -62,9 +67,8 @@ def test_a_cancel_while_it_drains_is_kept(place: Place) -> None:
 
 
 def test_as_the_first_process_it_ends_when_told_to(place: Place) -> None:
-    place.within = container.COMMAND
     for number in (signal.SIGTERM, signal.SIGINT):
-        started = place.start("-c", "2")
+        started = place.start("-c", "2", within=container.COMMAND)
         assert place.app.submit("faults:work", {"seconds": 0}).wait(20).ok
         os.kill(container.first(started), number)
         assert started.wait(20) == 0
@@ -73,8 +77,7 @@ def test_as_the_first_process_it_ends_when_told_to(place: Place) -> None:
 
 
 def test_as_the_first_process_it_reaps_what_is_left_to_it(place: Place) -> None:
-    place.within = container.COMMAND
-    started = place.start("-c", "1")
+    started = place.start("-c", "1", within=container.COMMAND)
     first = container.first(started)
     (worker,) = children_of(first)
     lost = place.app.submit("faults:orphan")
@@ -91,6 +94,81 @@ def test_told_to_stop_before_it_has_begun_it_ends_well(place: Place) -> None:
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(20) == 0
     assert not place.left()
+
+
+DRAIN_SECONDS = 0.4
+GRACE_SECONDS = 2.0  # of those that have said nothing else; the stubborn have less
+LIVES = 4
+
+
+class Life(NamedTuple):
+    """One worker: how it is started, when it is told to stop, and when once more."""
+
+    first: bool
+    number: int
+    moment: float
+    again: float | None
+
+
+class Death(NamedTuple):
+    """How a worker ended: after how many seconds, and with which code."""
+
+    seconds: float
+    code: int
+
+
+def test_told_to_stop_at_any_moment_it_burns_no_attempt(place: Place, run: Run) -> None:
+    count = run.count(300)
+    ids = [handle.id for handle in place.app.submit_many(load(place, run, 25 * count))]
+    lives = [
+        Life(
+            number % 6 == 0,
+            run.dice.choice([signal.SIGTERM, signal.SIGTERM, signal.SIGINT]),
+            run.dice.uniform(0, 1),
+            run.dice.choice([None, None, None, run.dice.uniform(0, 0.5)]),
+        )
+        for number in range(count)
+    ]
+    with ThreadPoolExecutor(LIVES) as pool:
+        deaths = list(pool.map(lambda life: lived(place, run, life), lives))
+    place.start("-c", "8")
+    for task in ids:
+        place.app.handle(task).wait(60)
+    slowest = max(death.seconds for death in deaths)
+    run.figure(f"{count} told to stop, {sum(life.first for life in lives)} as process 1, ended in", slowest)
+    assert {death.code for death in deaths} == {0}
+    assert slowest < DRAIN_SECONDS + GRACE_SECONDS + 2
+    rows = [place.app.look(task)[0] for task in ids]
+    assert {(row.state, row.attempt, row.deaths, row.losses) for row in rows} == {(State.SUCCEEDED, 1, 0, 0)}
+    check(place, ids)
+
+
+def load(place: Place, run: Run, count: int) -> list[duly.Passport]:
+    """Tasks of all kinds: most are short, some outlast the time to drain, and some of these heed nothing."""
+    kinds = 16 * ["faults:work"] + ["faults:fresh", "faults:shared", "faults:work", "faults:stubborn"]
+    passports = []
+    for _ in range(count):
+        place_of_kind = run.dice.randrange(len(kinds))
+        seconds = run.dice.uniform(0.001, 0.02) if place_of_kind < 17 else run.dice.uniform(0.2, 1.2)
+        passports.append(place.app.passport(kinds[place_of_kind], {"seconds": seconds}))
+    return passports
+
+
+def lived(place: Place, run: Run, life: Life) -> Death:
+    """Start a worker, tell it to stop, and see how it ends."""
+    settings = ["env", f"DULY_DRAIN_TIMEOUT={DRAIN_SECONDS}"]
+    worker = place.launch("-c", "2", within=[*settings, *(container.COMMAND if life.first else [])])
+    pid = container.first(worker) if life.first else worker.pid
+    eventually(lambda: listens(pid))
+    run.pause(life.moment)
+    os.kill(pid, life.number)
+    since = time.monotonic()
+    if life.again is not None:
+        run.pause(life.again)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    code = worker.wait(60)
+    return Death(time.monotonic() - since, code)
 
 
 def listens(pid: int) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
+from types import FrameType
 from typing import NoReturn
 
 PASSED_ON = frozenset({
@@ -16,9 +18,13 @@ PASSED_ON = frozenset({
 })  # fmt: skip
 
 
-def give_way() -> None:
-    """Go on in another process if this is the first one; to be called before there are threads."""
+def give_way(leave: Callable[[int, FrameType | None], object]) -> None:
+    """Go on in another process if this is the first one; to be called before there are threads.
+
+    From now on SIGTERM calls `leave` in whichever goes on.
+    """
     if os.getpid() != 1:
+        signal.signal(signal.SIGTERM, leave)
         return
     heard = PASSED_ON | {signal.SIGCHLD}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, heard)
@@ -28,7 +34,9 @@ def give_way() -> None:
     if child:
         _be_init(child, heard)
     for number in heard:
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, leave)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
@@ -52,5 +60,5 @@ def _reap(child: int) -> None:
             return
 
 
-def _unheard(_number: int, _frame: object) -> None:
+def _unheard(_number: int, _frame: FrameType | None) -> None:
     return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import signal
 import sys
 from contextlib import suppress
 from importlib.metadata import version
@@ -69,8 +68,7 @@ def command(app_name: str | None, concurrency: int | None, queues: tuple[str, ..
     if inline and (reload or concurrency is not None):
         exits.refuse("--inline runs one task at a time, and not anew: leave out --reload and --concurrency")
 
-    give_way()
-    signal.signal(signal.SIGTERM, _leave)
+    give_way(_leave)
 
     def make_app() -> App:
         app = find_app(app_name)

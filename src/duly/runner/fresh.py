@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +16,7 @@ from typing import NoReturn
 
 from duly.runner import output
 from duly.runner.channel import Channel
-from duly.runner.linux import children_of, die_with_parent
+from duly.runner.linux import children_of, die_with_parent, kill_all_below
 from duly.runner.shortage import tell_unheard
 from duly.wire.runner import Done, Mark, Unheard, Work, decode_to_runner, encode
 
@@ -84,7 +83,5 @@ class Fresh:
         with suppress(ChildProcessError):
             while True:
                 if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG) is None:
-                    for pid in children_of(os.getpid()):
-                        with suppress(ProcessLookupError, PermissionError):
-                            os.kill(pid, signal.SIGKILL)
+                    kill_all_below(children_of(os.getpid()))
                     os.waitid(os.P_ALL, 0, os.WEXITED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -165,6 +165,23 @@ def signal_child(pid: int, parent: int, number: int) -> None:
                 signal.pidfd_send_signal(pidfd, number)
         finally:
             os.close(pidfd)
+
+
+def kill_all_below(children: Iterable[int]) -> list[int]:
+    """Kill these children of this process, and what is below them as of about now; return all that it found."""
+    own = os.getpid()
+    found = [(pid, own) for pid in children]
+    for pid, _ in found:  # which grows meanwhile
+        found += [(child, pid) for child in children_of(pid)]
+    for pid, parent in found:
+        with suppress(ProcessLookupError, PermissionError):
+            pidfd = os.pidfd_open(pid)
+            try:
+                if parent_of(pid) in (parent, own):  # or it is another with its id
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            finally:
+                os.close(pidfd)
+    return [pid for pid, _ in found]
 
 
 def own_memory(pid: int) -> int:

@@ -26,7 +26,14 @@ from duly.runner.child import Child, serve
 from duly.runner.context import HERE, asker
 from duly.runner.handler import Handler
 from duly.runner.line import Line, line_end
-from duly.runner.linux import become_subreaper, children_of, die_with_parent, fill_standard_files, keep_freed_memory
+from duly.runner.linux import (
+    become_subreaper,
+    children_of,
+    die_with_parent,
+    fill_standard_files,
+    keep_freed_memory,
+    kill_all_below,
+)
 from duly.wire.runner import (
     Gone,
     Mark,
@@ -41,7 +48,9 @@ from duly.wire.runner import (
 )
 
 SWEEP_SECONDS = 0.5
-"""How long a sweep waits for killed strays; one that the kernel will not let die is left to the next."""
+"""How long a sweep waits for killed strays; those that the kernel does not let die, or that fork on, have another."""
+
+AGAIN_MS = 100
 
 
 class Zygote:
@@ -53,6 +62,7 @@ class Zygote:
         self._handlers: dict[int, Handler] = {}
         self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._parent = os.getppid()
+        self._swept = True
 
     def run(self) -> bool:
         """Serve until the supervisor closes the control channel or ends; return whether all was ended."""
@@ -112,7 +122,9 @@ class Zygote:
         poll.register(self._control, select.POLLIN)
         poll.register(self._woken, select.POLLIN)
         while True:
-            ready = {fd for fd, _ in poll.poll()}
+            ready = {fd for fd, _ in poll.poll(None if self._swept else AGAIN_MS)}
+            if not ready:
+                self._sweep()
             if self._woken in ready:
                 self._reap()
                 if os.getppid() != self._parent:
@@ -216,29 +228,24 @@ class Zygote:
             strays = 0
 
     def _sweep(self) -> int:
-        """Kill and reap the children that were not forked here, and in turn their orphans; return how many."""
+        """Kill and reap the children that were not forked here, and all below them; return how many.
+
+        All are killed at once: while one was waited for, those below it could fork on.
+        """
         until = time.monotonic() + SWEEP_SECONDS
         killed: set[int] = set()
-        while strays := [pid for pid in children_of(os.getpid()) if pid not in self._runners]:
-            for pid in strays:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
-            killed.update(strays)
-            self._reap_strays(strays, until)
-            if time.monotonic() > until:
-                break
+        while (strays := self._strays()) and time.monotonic() < until:
+            below = kill_all_below(strays)
+            killed.update(below)
+            for pid in below:
+                with suppress(ChildProcessError):  # it is another's still, and ours when that has ended
+                    os.waitpid(pid, os.WNOHANG)
+            time.sleep(0.0005)
+        self._swept = not strays
         return len(killed)
 
-    def _reap_strays(self, strays: list[int], until: float) -> None:
-        waiting = set(strays)
-        while waiting and time.monotonic() < until:
-            for pid in list(waiting):
-                with suppress(ChildProcessError):
-                    if os.waitpid(pid, os.WNOHANG) == (0, 0):
-                        continue
-                waiting.discard(pid)
-            if waiting:
-                time.sleep(0.0005)
+    def _strays(self) -> list[int]:
+        return [pid for pid in children_of(os.getpid()) if pid not in self._runners]
 
     def _end_everything(self) -> bool:
         """The supervisor is gone: leave nothing behind; return whether that was done."""
