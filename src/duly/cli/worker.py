@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import signal
 import sys
 from contextlib import suppress
 from importlib.metadata import version
@@ -86,6 +87,7 @@ def command(app_name: str | None, concurrency: int | None, queues: tuple[str, ..
         run_reloading(lambda: make_app().make_worker(concurrency, queues or None))
     else:
         make_app().run_worker(concurrency, queues=queues or None)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all has ended well, and so is this process to end
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
