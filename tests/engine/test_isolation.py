@@ -330,6 +330,7 @@ def test_what_is_claimed_anew_where_it_still_runs_runs_once_more_and_only_that_c
             connection.execute("update task set state = 2, node = null, attempt = 0 where id = ?", (task.id,))
             connection.close()
             assert task.result(timeout=SECONDS) != first
+            eventually(lambda: not alive(first), 10)  # noqa: B023 - it is called here and now
             assert stay.submit(str(tmp_path / kind)).result(timeout=SECONDS)
         assert kinds(app, task).count("success") == 1
 

@@ -53,6 +53,11 @@ class Killer:
         """One of those that have begun to work, as soon as there is one."""
         return self._run.dice.choice(eventually(self.enlisted))
 
+    def one_of_many(self) -> Worker:
+        """One of those that have begun to work, if somebody is left to work then."""
+        enlisted = self.enlisted()
+        return self._run.dice.choice(enlisted if len(enlisted) > 1 else self.workers)
+
     def kill(self, worker: Worker | None = None) -> None:
         """Kill the supervisor of a worker, and nothing else of it."""
         worker = worker or self.any()

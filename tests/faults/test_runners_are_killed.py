@@ -43,6 +43,9 @@ def test_runners_of_all_kinds_are_killed_and_only_what_they_ran_is_charged(place
     assert all((row.cause, row.deaths) == ("quarantined", 3) for row in failed), failed
     deaths, losses = sum(row.deaths for row in rows), sum(row.losses for row in rows)
     assert 0 < deaths <= killer.hits
+    for row in rows:
+        if row.action != "faults:shared":
+            assert set(place.kinds(place.app.handle(row.id))) <= {"init", "start", "success", "retry", "fail"}
     run.figure("runners and forks killed", killer.hits)
     run.figure("tasks", len(ids))
     run.figure("deaths charged", deaths)

@@ -50,7 +50,7 @@ def test_4_workers_one_of_which_is_killed_every_200_ms_lose_none_of_10000_tasks(
     for kill in range(1, kills + 1):
         ids += submitted(place, run, 1 + run.count(TASKS) // kills)
         run.pause(0.0, 0.03)
-        killer.replace(killer.at_work())
+        killer.replace(killer.one_of_many())
         run.pause(max(0.0, begin + BEAT * kill - time.monotonic()))
     seconds = time.monotonic() - begin
     eventually(lambda: over(place), 60)
