@@ -19,8 +19,8 @@ import duly
 from tests.faults.shop import SOON, app
 
 MIB = 1024 * 1024
-LIMIT = 0.2
-GRACE = 0.2
+LIMIT = 0.1
+GRACE = 0.1
 MOST_BYTES = 24 * MIB
 NOBODY = 64_321
 """A user without rights, and without processes but those of fork bombs: a bound on theirs hits nobody else."""
