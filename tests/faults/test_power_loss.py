@@ -15,6 +15,7 @@ import pytest
 
 from duly.app import App
 from duly.core import lifecycle
+from duly.core.keeping import Keep
 from duly.core.outcome import Failure
 from duly.core.task import State
 from duly.ports import CancelAsked, Request, Want
@@ -124,7 +125,27 @@ def checkpoints(story: Story) -> None:
     story.do(hands.submit, "after")
 
 
-STORIES = (submits, exchanges, cancels_and_retries, checkpoints)
+def prunes(story: Story) -> None:
+    """What ended long ago leaves the store by steps, none of which needs to reach the disk by itself."""
+    hands, store = story.hands, story.store
+    ids = [f"task-{place}" for place in range(60)]
+    story.do(hands.exchange, submits=[hands.submission(task_id) for task_id in ids])
+    story.do(hands.submit, "large", payload=LARGE)
+    held = story.claim(50)
+    story.do(hands.change, *(ended(one) for one in held))
+    story.do(store.keeping, [("test:check", 1, Keep(1, 1))])
+    old = [task for task in store.survey(0, 1 << 62, 100) if task.ended_at is not None]
+    for some in (old[:20], old[20:]):
+        chunks = story.do(store.empty, [(task.key, task.ended_at) for task in some], durable=False)
+        story.do(store.drop_chunks, chunks, durable=False)
+        keys = [task.key for task in some]
+        while story.do(store.drop_history, keys, durable=False):
+            pass
+        story.do(store.remove, keys, durable=False)
+        story.do(hands.submit)
+
+
+STORIES = (prunes, submits, exchanges, cancels_and_retries, checkpoints)
 
 
 # what is left ---------------------------------------------------------------------------------------------------------
