@@ -14,8 +14,12 @@ from duly.core.order import Place, rank_terms
 from duly.core.outcome import Outcome, Success
 from duly.core.task import Change, EventEntry, Held, State
 from duly.ports import CancelAsked, Reply, Request, Retried, Store, Submission, TaskRow, Want
+from duly.testing.clock import FakeClock
 
 HOUR = 3_600_000_000
+MOMENT = 20_000
+"""Microseconds that a check can wait for."""
+
 POLICY = Policy()
 LARGE = '"' + "large " * 200_000 + '"'
 
@@ -23,8 +27,12 @@ LARGE = '"' + "large " * 200_000 + '"'
 class Hands:
     """One store, and one node of it that is made when it is first needed."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self, store: Store, clock: FakeClock | None = None, beside: Callable[[Store], Store] | None = None
+    ) -> None:
         self.store = store
+        self._clock = clock
+        self._beside = beside
         self.lane = store.lanes([("default", "test:check", 1)])[0].number
         self.node = 0
         self.number = 0
@@ -33,6 +41,21 @@ class Hands:
     def now(self) -> int:
         """The store's time."""
         return self.store.exchange(Request()).now
+
+    def moment(self, long: int) -> int:
+        """Return so many microseconds where the clock can be moved, else few that can be waited for."""
+        return MOMENT if self._clock is None else long
+
+    def wait_until(self, at: int) -> None:
+        """Have this moment of the store's time come."""
+        if self._clock is not None:
+            self._clock.advance(max(0.0, (at - self.now()) / 1e6))
+        while self.now() < at:
+            pass  # a moment
+
+    def beside(self) -> Store | None:
+        """Open the store once more, as another process would; None if nobody has said how."""
+        return None if self._beside is None else self._beside(self.store)
 
     def submission(
         self,

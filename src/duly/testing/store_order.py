@@ -141,8 +141,7 @@ def a_date_counts_as_arrival(hands: Hands) -> None:
     soon = hands.now() + 20_000
     dates = (None, 1, soon)
     ids = [hands.submit(state=State.SCHEDULED if date else State.READY, run_at=date) for date in dates]
-    while hands.now() < soon:
-        pass  # a moment
+    hands.wait_until(soon)
     claims = {held.id: held for held in hands.claim()}
     for task_id, date in zip(ids, dates, strict=True):
         expected = rank_terms(Place.BACK, due=date).at(hands.row(task_id).submitted)
