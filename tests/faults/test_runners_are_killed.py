@@ -35,7 +35,7 @@ def test_runners_of_all_kinds_are_killed_and_only_what_they_ran_is_charged(place
         ids += submitted(place, run, 20)
         run.pause(0.0, 0.1)
         killer.hit_runner()
-    eventually(lambda: not {task.state for task in place.app.tasks()} & {"ready", "scheduled", "running"}, 120)
+    eventually(lambda: not {task.state for task in place.app.tasks()} & {"ready", "scheduled", "running"}, 300)
     assert set(killer.stop_all()) == {0}
     check(place, ids)
     rows = place.app.ended(ids)

@@ -53,7 +53,7 @@ def test_4_workers_one_of_which_is_killed_every_200_ms_lose_none_of_10000_tasks(
         killer.replace(killer.one_of_many())
         run.pause(max(0.0, begin + BEAT * kill - time.monotonic()))
     seconds = time.monotonic() - begin
-    eventually(lambda: over(place), 60)
+    eventually(lambda: over(place), 300)
     assert set(killer.stop_all()) == {0}
     all_succeeded(place, ids)
     run.figure("tasks", len(ids), ">= 10,000")
@@ -76,7 +76,7 @@ def test_everything_is_killed_at_once_at_any_moment_and_every_task_succeeds(plac
         if not escaped:
             check(place, ids, settled=False)
     killer.start(2)
-    eventually(lambda: over(place), 120)
+    eventually(lambda: over(place), 300)
     assert set(killer.stop_all()) == {0}
     all_succeeded(place, ids)
     run.figure("rounds", rounds, "100")
@@ -87,7 +87,7 @@ def test_everything_is_killed_at_once_at_any_moment_and_every_task_succeeds(plac
 def test_what_was_stopped_and_rescued_changes_nothing_when_it_goes_on(place, run, killer):
     """The zygote and the runners stand still, their supervisor dies, and others do their tasks meanwhile."""
     ids, stopped, went_on = [], 0, 0
-    killer.start(2)
+    killer.start(3)
     for _ in range(run.count(STOPS)):
         victim = killer.at_work()
         eventually(lambda: killer.runners(victim))  # noqa: B023 - it is called here and now
@@ -98,7 +98,7 @@ def test_what_was_stopped_and_rescued_changes_nothing_when_it_goes_on(place, run
         killer.launch()
         run.pause(0.0, 0.7)
         stopped, went_on = stopped + len(still), went_on + go_on(still)
-    eventually(lambda: over(place), 60)
+    eventually(lambda: over(place), 300)
     assert set(killer.stop_all()) == {0}
     all_succeeded(place, ids)
     run.figure("stops", run.count(STOPS), "300")
