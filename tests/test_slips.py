@@ -114,3 +114,58 @@ def test_a_fork_that_leaves_the_block_leaves_the_worker_to_its_parent(tmp_path: 
         cwd=tmp_path,
     )
     assert said.stdout == "0 42\n"
+
+
+# what is of a wrong kind, or could never be meant
+
+
+def keyed(app: duly.App, **options: Any) -> object:
+    return app.action("test:double", **options)(double)
+
+
+@pytest.mark.parametrize(
+    ("say", "why"),
+    [
+        (lambda app: list(app.tasks(first=-1)), "bad first -1"),
+        (lambda app: list(app.tasks(first="3")), "bad first '3'"),
+        (lambda app: list(app.tasks(state=5)), "bad state 5"),
+        (lambda app: list(app.tasks(state=["ready", 5])), "bad state 5"),
+        (lambda app: list(app.tasks(since=True)), "bad since True"),
+        (lambda app: app.handle(5), "bad task id 5"),
+        (lambda app: app.cancel("x", 5), "bad reason 5"),
+        (lambda app: app.cancel(state="ready", reason=None), "bad reason None"),
+        (lambda app: app.submit_many(5), "passports are wanted"),
+        (lambda app: app.passport("mail:send", version="x"), "bad version 'x'"),
+        (lambda app: app.passport("mail:send", version=[]), r"bad version \[\]"),
+        (lambda app: app.worker(0), "concurrency=0: a whole number from 1; left out, it is the number of CPU cores"),
+        (lambda app: app.worker(1.5), "concurrency=1.5: a whole number"),
+        (lambda app: app.worker(queues=5), "bad queues 5"),
+        (lambda app: keyed(app, memory=5), "memory=5 is too little for anything"),
+        (lambda app: keyed(app, memory="512kB"), "memory='512kB' is too little for anything"),
+        (lambda _: duly.App(concurrency=0), "concurrency=0"),
+        (lambda _: duly.App(recycle_tasks=0), "recycle_tasks=0"),
+        (lambda _: duly.App(recycle_tasks=1.5), "recycle_tasks=1.5"),
+        (lambda _: duly.Snooze("x"), "bad time to come back at 'x'"),
+        (lambda _: duly.Snooze(None), "bad time to come back at None"),
+        (lambda _: duly.Snooze(10**12), "this is years"),
+        (lambda _: duly.Failure(1, retry="no"), "bad retry 'no'"),
+        (lambda _: duly.Backoff(first=True), "first, factor and most are numbers"),
+        (lambda _: duly.Backoff(jitter=0.5), "jitter is True or False"),
+        (lambda _: duly.perform("math:sqrt", 4, memory=5), "memory=5"),
+        (lambda _: duly.perform("math:sqrt", 4, env=["A=b"]), "bad env"),
+        (lambda _: duly.perform("math:sqrt", 4, cwd=5), "bad cwd 5"),
+    ],
+)
+def test_what_could_never_be_meant_is_told_where_it_is_said(
+    app: duly.App, say: Callable[[duly.App], Any], why: str
+) -> None:
+    app.action("test:other")(double)
+    with pytest.raises(OptionInvalid, match=why):
+        say(app)
+
+
+def test_what_is_just_enough_is_taken(app: duly.App) -> None:
+    keyed(app, memory="1MiB")
+    assert list(app.tasks(first=0, state=[])) == []
+    assert duly.Snooze(0).until == 0
+    assert duly.perform("math:sqrt", 4, env={}, cwd=Path("/")) == (True, 2.0)

@@ -186,6 +186,7 @@ def test_the_app_may_be_given_by_a_fixture_or_made_by_a_function(project: Projec
         ("duly_app = shop", "bad App 'shop': module:attribute or module:function()"),
         ("duly_app = shop:send", "shop:send is no duly.App, but <duly.Action email:send>"),
         ("duly_app = nowhere:app", "No module named 'nowhere'"),
+        ("duly_app = shop:nope", "there is no App 'shop:nope': shop has no 'nope'; it has shop:app"),
     ],
 )
 def test_an_app_that_cannot_be_found_is_told_with_the_cure(project: Project, named: str, told: str) -> None:

@@ -20,7 +20,7 @@ from duly.action import Action, Decorator, declared, found_by_others, spec_of
 from duly.core import jsonvalue, units
 from duly.core.action import Isolation, Priority, check_queue, parse_action
 from duly.core.keeping import Keep
-from duly.core.options import with_options
+from duly.core.options import at_least_one, with_options
 from duly.core.passport import Options, Passport, issue
 from duly.core.retry import Backoff
 from duly.engine import forks
@@ -182,6 +182,8 @@ class App:
         only required parameter. An action that is not declared here is taken as it is: its tasks wait until somebody
         serves it.
         """
+        if version is not None:
+            at_least_one("version", version)
         known = self._known(action, version)
         if known is None:
             parse_action(action)
@@ -287,7 +289,7 @@ class App:
     # looking
     def handle(self, task_id: str) -> Handle[Any]:
         """Return the handle of a task by its id; whether there is such a task shows when it is used."""
-        return Handle(self._store(), self._desk, task_id)
+        return Handle(self._store(), self._desk, _id(task_id))
 
     def tasks(
         self,
@@ -796,15 +798,19 @@ def _path_of(url: str) -> str:
 def _served(queues: Sequence[str] | None) -> list[str] | None:
     if queues is None:
         return None
-    if isinstance(queues, str) or not queues:
+    if not isinstance(queues, list | tuple | set | frozenset) or not queues:
         raise OptionInvalid(f"bad queues {queues!r}: a list of names; without it all are served")
     return [check_queue(queue) for queue in queues]
 
 
 def _one(task_id: str, which: Which, *, dry_run: bool) -> str:
     """Return the id of the one task that is meant; raises `OptionInvalid` if others are, too."""
-    if not isinstance(task_id, str):
-        raise OptionInvalid(f"bad task id {task_id!r}: a task's `id`, as text")
     if which or dry_run:
         raise OptionInvalid("an id means one task: give it alone, or a filter and no id")
+    return _id(task_id)
+
+
+def _id(task_id: Any) -> str:
+    if not isinstance(task_id, str):
+        raise OptionInvalid(f"bad task id {task_id!r}: a task's `id`, as text")
     return task_id

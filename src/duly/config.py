@@ -99,11 +99,17 @@ def _read(name: str, value: Any) -> Any:
 
 def _count(name: str, value: Any) -> int:
     try:
-        if isinstance(value, bool):
+        if isinstance(value, bool | float):
             raise TypeError
-        return int(value)
+        count = int(value)
     except (TypeError, ValueError):
         raise OptionInvalid(f"{name}={value!r}: a whole number is wanted") from None
+    if count < 1:
+        raise OptionInvalid(f"{name}={count}: a whole number from 1" + (_CORES if name == "concurrency" else ""))
+    return count
+
+
+_CORES = "; left out, it is the number of CPU cores"
 
 
 def _from_file(folder: str) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def _since(value: units.Moment, now: datetime) -> int:
     if isinstance(value, str):
         with suppress(OptionInvalid):
             value = units.seconds(value, "since")
-    if isinstance(value, int | float | timedelta):
+    if isinstance(value, int | float | timedelta) and not isinstance(value, bool):
         value = -value
     return units.moment(value, now, "since")
 

@@ -14,7 +14,7 @@ from duly.core import units
 from duly.core.options import refuse_unknown
 from duly.core.task import WAITING, State
 from duly.engine.asking import Verb
-from duly.engine.desk import MOST_CHANGED, After, CancelPage, Desk, RetryPage, last_of
+from duly.engine.desk import MOST_CHANGED, After, CancelPage, Desk, RetryPage, check_reason, last_of
 from duly.errors import OptionInvalid
 from duly.listing import at_most, filter_of
 
@@ -118,6 +118,7 @@ class Cancels(Many):
 
     def carry_out(self, desk: Desk, reason: str, wait: float | None) -> Verb[CancelCount]:
         """Cancel them; with `wait`, until those that run are stopped, for so many seconds at most."""
+        check_reason(reason)
         until = None if wait is None else time.monotonic() + wait
 
         def cancel(after: After, most: int) -> Verb[CancelPage]:

@@ -41,7 +41,7 @@ UNSUITABLE = [
     ("apps:fail()", "RuntimeError: no settings"),
     ("apps:create().first", "module:attribute or module:function()"),
     ("apps.py", "try: -a apps:app"),
-    ("./apps.py:first", "try: -a apps:app"),
+    ("./apps.py:first", "try: -a apps:first"),
     (":first", "bad App ':first'"),
 ]
 
@@ -60,6 +60,17 @@ def test_what_names_no_app_is_wrong_usage_with_a_cure(cli: "Cli", inside: "Insid
     done = inside("tasks", "-a", name)
     assert (done.code, done.out) == (2, "")
     assert said in done.err
+
+
+def test_the_file_of_an_app_that_lies_elsewhere_is_named_with_its_folder(cli: "Cli", inside: "Inside") -> None:
+    cli.write("apps.py", APPS)
+    (cli.folder / "shops").mkdir()
+    (cli.folder / "below").mkdir()
+    cli.write("shops/apps.py", APPS)
+    assert "\ntry: -a apps:first\n" in inside("tasks", "-a", f"{cli.folder}/apps.py:first").err
+    assert "\ntry: -a shops.apps:app\n" in inside("tasks", "-a", f"{cli.folder}/shops/apps.py").err
+    done = inside("tasks", "-a", f"{cli.folder}/apps.py:second", folder=cli.folder / "below")
+    assert f"\ntry, in {cli.folder}: -a apps:second\n" in done.err
 
 
 @pytest.mark.parametrize(("text", "said"), BROKEN)
@@ -114,7 +125,7 @@ def test_a_url_is_enough_where_only_the_store_is_needed(cli: "Cli") -> None:
     [
         ("[tool.duly", "pyproject.toml: "),
         ("[tool.duly]\nconcurency = 3\n", "'concurrency' is meant?"),
-        ("[tool.duly]\nkeep = '7d'\n", "not in this release yet"),
+        ("[tool.duly]\nlease = 30\n", "not in this release yet"),
     ],
 )
 def test_settings_that_cannot_be_read_are_wrong_usage(cli: "Cli", inside: "Inside", text: str, said: str) -> None:

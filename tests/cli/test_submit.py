@@ -28,6 +28,14 @@ def test_a_payload_may_come_from_stdin(cli: "Cli") -> None:
     assert cli("show", "-a", "shop", made["id"], "--json").data()["payload"] == {"to": "Zoë"}
 
 
+def test_an_empty_stdin_is_told_as_what_it_is(cli: "Cli") -> None:
+    for stdin in ("", " \n"):
+        done = cli("submit", "-a", "shop", "email:send", "-", stdin=stdin)
+        assert (done.code, done.out) == (2, "")
+        assert "error: the payload from stdin: not JSON: it is empty\n" in done.err
+    assert "the payload: not JSON: it is empty" in cli("submit", "-a", "shop", "email:send", "").err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -175,6 +175,14 @@ def test_a_node_that_was_struck_off_starts_anew_and_goes_on(tmp_path: Path, capl
     assert "this node was given up" in caplog.text
 
 
+def test_a_drain_that_hurries_asks_nothing_of_runners_that_have_nothing_to_do(stepped: Stepped) -> None:
+    """One that is not ready yet would be taken for one whose setup has had its time."""
+    floor, now = stepped.node._floor, time.monotonic()
+    member = floor.crew.spawn()
+    floor.stop_all("drain", now)
+    assert member not in stepped.node._ticker.due(now)
+
+
 # suspects, turn by turn
 
 

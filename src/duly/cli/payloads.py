@@ -17,7 +17,8 @@ def read_json(text: str | None, what: str) -> Any:
     try:
         return jsonvalue.load(data)
     except PayloadInvalid as error:
-        refused = PayloadInvalid(f"{what}: {error}")
+        where = " from stdin" if text == "-" else ""
+        refused = PayloadInvalid(f"{what}{where}: {error}")
         if text.isidentifier():
             refused.add_note(f"text is written in quotes: '\"{text}\"'")
         raise refused from None

@@ -121,8 +121,7 @@ def find_task(app: App, text: str) -> str:
 
 def _import(place: str, name: str) -> Any:
     if place.endswith(".py") or os.sep in place:
-        meant = os.path.normpath(place).removesuffix(".py").replace(os.sep, ".")
-        exits.refuse(f"an App is named by its module, not its file: {name}", f"try: -a {meant}:app")
+        exits.refuse(f"an App is named by its module, not its file: {name}", _hint(place, name.partition(":")[2]))
     try:
         return import_module(place)
     except (KeyboardInterrupt, click.Abort):
@@ -135,6 +134,16 @@ def _import(place: str, name: str) -> Any:
     except BaseException as error:  # noqa: BLE001 - an import runs the user's code, which may raise anything
         _show_traceback(error)
         exits.refuse(f"{place} cannot be imported: {_said(error)}")
+
+
+def _hint(file: str, attribute: str) -> str:
+    """Say how the App in a file is named: from here, or from the folder of a file that lies elsewhere."""
+    path = os.path.relpath(file).removesuffix(".py")
+    folder = ""
+    if path.startswith(os.pardir):
+        folder, path = os.path.split(os.path.abspath(file).removesuffix(".py"))
+    module = path.replace(os.sep, ".")
+    return (f"try, in {folder}: " if folder else "try: ") + f"-a {module}:{attribute or 'app'}"
 
 
 def _exists(module: str) -> bool:

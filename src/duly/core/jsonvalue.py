@@ -81,6 +81,8 @@ def _encoder_with(hook: Callable[[Any], Any] | None) -> msgspec.json.Encoder:
 
 def load(data: bytes | str) -> Any:
     """Decode JSON text from outside, or raise `PayloadInvalid`."""
+    if not data.strip():
+        raise PayloadInvalid("not JSON: it is empty")
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:

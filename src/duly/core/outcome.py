@@ -5,11 +5,15 @@ The system decides by an outcome's kind alone (P16); what is inside a value is t
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 import msgspec
 
-from duly.errors import ErrorData
+from duly.core import units
+from duly.errors import ErrorData, OptionInvalid
+
+_ANY_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Success(msgspec.Struct, frozen=True):
@@ -27,11 +31,21 @@ class Failure(msgspec.Struct, frozen=True):
     value: Any = None
     retry: bool = True
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.retry, bool):
+            raise OptionInvalid(f"bad retry {self.retry!r}: True or False; when, is said by the action's `retry`")
+
 
 class Snooze(msgspec.Struct, frozen=True):
-    """What a handler returns to come back later: a time, or seconds or a timedelta from now."""
+    """What a handler returns to come back later: a time, or seconds or a timedelta from now.
+
+    Raises `OptionInvalid` for what is neither.
+    """
 
     until: Any
+
+    def __post_init__(self) -> None:
+        units.moment(self.until, _ANY_MOMENT, "time to come back at")
 
 
 class Raised(msgspec.Struct, frozen=True):

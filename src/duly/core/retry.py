@@ -29,8 +29,10 @@ class Backoff(msgspec.Struct, frozen=True):
     jitter: bool = True
 
     def __post_init__(self) -> None:
-        if not all(isinstance(number, int | float) for number in (self.first, self.factor, self.most)):
+        if not all(type(number) in (int, float) for number in (self.first, self.factor, self.most)):
             raise OptionInvalid(f"{self!r}: first, factor and most are numbers")
+        if not isinstance(self.jitter, bool):
+            raise OptionInvalid(f"{self!r}: jitter is True or False")
         if not (0 <= self.first <= self.most <= LONGEST and 1 <= self.factor < math.inf):
             raise OptionInvalid(f"{self!r}: needs 0 <= first <= most <= {LONGEST:.0f} (a year) and factor >= 1")
 

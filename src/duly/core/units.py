@@ -32,6 +32,8 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _FAR = 10 * 366 * 86_400.0
 _MOST_BYTES = 2**63 - 1
+LEAST_MEMORY = 2**20
+"""Bytes below which a memory limit is a slip: who gives a number may take it for megabytes."""
 
 
 def seconds(value: Seconds, what: str = "time") -> float:
@@ -106,6 +108,10 @@ def memory_limit(value: Size | None) -> int | None:
     limit = None if value is None else size(value, "memory")
     if limit == 0:
         raise OptionInvalid("memory=0 leaves no memory at all; None means no limit")
+    if limit is not None and limit < LEAST_MEMORY:
+        raise OptionInvalid(
+            f"memory={value!r} is too little for anything: bytes, or text like '512MiB'; at least 1 MiB"
+        )
     return limit
 
 

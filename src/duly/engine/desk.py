@@ -224,6 +224,7 @@ class Desk:
     def cancel(self, task_id: str, reason: str, wait: float | None) -> Verb[CancelAnswer]:
         """Cancel a task; with `wait`, until its cleanup is done, for so many seconds at most."""
         until = None if wait is None else time.monotonic() + wait
+        check_reason(reason)
         answer = yield from self.cancel_now(task_id, reason)
         if answer == "asked" and until is not None:
             yield from self.wait(task_id, max(0.0, until - time.monotonic()))
@@ -302,6 +303,12 @@ def lane_of(passport: Passport) -> tuple[str, str, int]:
     return passport.options.queue, passport.action, passport.version
 
 
+def check_reason(reason: Any) -> None:
+    """Raise `OptionInvalid` for what could not be kept as the reason of a cancel."""
+    if not isinstance(reason, str):
+        raise OptionInvalid(f"bad reason {reason!r}: text that is kept with the task")
+
+
 def last_of(rows: Sequence[TaskRow]) -> After:
     """The place after which the next page of the newest begins; None at the end."""
     return (rows[-1].key, rows[-1].key) if rows else None
@@ -311,6 +318,8 @@ def batches(passports: Iterable[Passport]) -> Iterator[list[Passport]]:
     """Divide into lists to be stored together. What comes before an error is yielded before that is raised."""
     batch: list[Passport] = []
     before, size = 0, 0
+    if not isinstance(passports, Iterable):
+        raise OptionInvalid(_NO_PASSPORT.format(0, passports))
     try:
         for passport in passports:
             if not isinstance(passport, Passport):

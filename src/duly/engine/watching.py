@@ -175,7 +175,8 @@ class Watch:
         for member in self._crew:
             for attempt in member.handed.values():
                 attempt.stop().ask(reason, now)
-            self._ticker.set(member, now)
+            if member.handed:
+                self._ticker.set(member, now)
 
     def take_back(self, member: Member) -> None:
         """Take back what a runner has not begun to read."""

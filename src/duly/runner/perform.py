@@ -132,7 +132,7 @@ class _Performance:
         self._payload = jsonvalue.dump_given(options, MOST_BYTES).decode()
         self._limits = limits
         self._env = None if env is None else _checked(env)
-        self._cwd = None if cwd is None else os.fspath(cwd)
+        self._cwd = None if cwd is None else _folder(cwd)
         self._stdout = stdout
         self._done: Future[Outcome] = Future()
         self._wake: int | None = None
@@ -335,7 +335,16 @@ def _start(thread: threading.Thread) -> None:
         raise RunnerUnavailable(f"no thread could be started: {error}") from None
 
 
-def _checked(env: Mapping[Any, Any]) -> Mapping[str, str]:
+def _folder(cwd: Any) -> str:
+    try:
+        return os.fsdecode(cwd)
+    except TypeError:
+        raise OptionInvalid(f"bad cwd {cwd!r}: the path of a folder") from None
+
+
+def _checked(env: Any) -> Mapping[str, str]:
+    if not isinstance(env, Mapping):
+        raise OptionInvalid(f"bad env {env!r}: a mapping of names to texts, which replaces the environment")
     for name, value in env.items():
         if not isinstance(name, str) or not isinstance(value, str) or "=" in name or "\0" in name + value:
             raise OptionInvalid(f"env: {name!r} with the value {value!r} cannot stand in an environment")

@@ -32,12 +32,20 @@ def find_app(name: str) -> App:
         raise OptionInvalid(f"bad App {name!r}: module:attribute or module:function()")
     found: Any = import_module(module)
     for part in path.split("."):
-        found = getattr(found, part)
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise OptionInvalid(f"there is no App {name!r}: {module} has no {path!r}; {_apps_in(module)}") from None
     if call:
         found = found()
     if not isinstance(found, App):
         raise OptionInvalid(f"{name} is no duly.App, but {found!r}")
     return found
+
+
+def _apps_in(module: str) -> str:
+    apps = [f"{module}:{key}" for key, value in vars(import_module(module)).items() if isinstance(value, App)]
+    return f"it has {', '.join(apps)}" if apps else "it has none at its top"
 
 
 # running -------------------------------------------------------------------------------------------------------------
