@@ -8,11 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-import duly
 from duly.core.task import State
 from tests.faults import killer as killing
 from tests.faults.checker import check
@@ -55,15 +53,17 @@ class Mayhem:
     def __exit__(self, *_: object) -> None:
         for mixer in self._mixers:
             mixer.kill()
-            mixer.communicate()
+            mixer.wait()
+            mixer.stdin.close() if mixer.stdin is not None else None
 
     # load
-    def mix(self) -> subprocess.Popen[bytes]:
-        """Start a submitter."""
+    def mix(self, pace: str = "0.05") -> subprocess.Popen[bytes]:
+        """Start a submitter, whose threads rest for so many seconds at most."""
+        self._pace = pace
         diary = self._place.folder / f"diary{len(self._diaries)}"
         with open(self._place.folder / "mixer.log", "ab") as log:
             mixer = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.mixer", str(self._run.dice.getrandbits(32)), str(diary)],
+                [sys.executable, "-m", "tests.faults.mixer", str(self._run.dice.getrandbits(32)), str(diary), pace],
                 cwd=ROOT, env=self._place.environment(), stdin=subprocess.PIPE, stdout=log, stderr=log,
             )  # fmt: skip
         self._diaries.append(diary)
@@ -79,7 +79,14 @@ class Mayhem:
             self._run.pause(*pause)
             (fault,) = self._run.dice.choices([f for _, f in self._faults], [weight for weight, _ in self._faults])
             fault()
+            self._revive()
             self.counts[fault.__name__] = self.counts.get(fault.__name__, 0) + 1
+
+    def _revive(self) -> None:
+        """Replace workers that have ended, since what imports their handlers was killed before it had done so."""
+        for worker in [worker for worker in self._killer.workers if worker.poll() is not None]:
+            self._killer.workers.remove(worker)
+            self._killer.launch()
 
     def kill_worker(self) -> None:
         self._killer.replace()
@@ -125,19 +132,21 @@ class Mayhem:
             mixer = self._mixers.pop()
             mixer.kill()
             mixer.communicate()
-            self._give_up(self._diaries[-1])
-            self.mix()
+            self.give_up(self._place)
+            self.mix(self._pace)
 
     # the end
     def settle(self) -> None:
         """Let all come to rest, and check it. Raises `AssertionError`."""
+        self._revive()
         for mixer in self._mixers:
-            mixer.communicate(timeout=SETTLED_SECONDS)
-        said = entries(self._diaries)
-        for diary in self._diaries:
-            self._give_up(diary)
-        self._killer.launch()
-        eventually(self._settled, SETTLED_SECONDS)
+            assert mixer.stdin is not None
+            mixer.stdin.close()  # it is told to end
+        for mixer in self._mixers:
+            mixer.wait(SETTLED_SECONDS)
+        said = self.said()
+        self.give_up(self._place)
+        eventually(lambda: settled(self._place), SETTLED_SECONDS)
         codes = {worker.wait(SETTLED_SECONDS) for worker in self._ending}
         assert codes <= ENDS, f"workers that were told to end did so with {codes}"
         assert not said.get("wrong"), "\n".join(said["wrong"][:20]).replace("\\n", "\n")
@@ -147,14 +156,13 @@ class Mayhem:
         self._run.figure("tasks", len(set(said.get("ack", ()))))
         self._run.figure("faults", sum(self.counts.values()), ", ".join(f"{n} {c}" for n, c in self.counts.items()))
 
-    def _give_up(self, diary: Path) -> None:
-        """Cancel what would never end, and whose submitter does it no more."""
-        for task in entries([diary]).get("hang", ()):
-            with suppress(duly.TaskNotFound):  # it was killed before
-                self._place.app.cancel(task)
+    def said(self) -> dict[str, list[str]]:
+        """What the submitters have told so far."""
+        return entries(self._diaries)
 
-    def _settled(self) -> bool:
-        return all(tally.state >= State.SUCCEEDED for tally in self._place.app.stats())
+    def give_up(self, place: Place) -> None:
+        """Cancel what would never end, and what nobody cancels if its submitter was killed."""
+        place.app.cancel_all(self.said().get("hang", []), "nobody waits for it")
 
     def _check_cancels(self, said: dict[str, list[str]]) -> None:
         """What was answered by a yes holds for good."""
@@ -169,3 +177,8 @@ class Mayhem:
         parents = list(self._place.app.tasks(action="faults:parent", state="succeeded"))
         due = sum(json.loads(self._place.app.look(info.id)[0].payload)["children"] for info in parents)
         assert len(born) == due, f"{len(born)} children of {len(parents)} parents, which should have {due}"
+
+
+def settled(place: Place) -> bool:
+    """Whether all tasks of a place have ended."""
+    return all(tally.state >= State.SUCCEEDED for tally in place.app.stats())

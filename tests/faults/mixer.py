@@ -1,6 +1,6 @@
 """A program that does everything a submitter can, at random, until its stdin is closed.
 
-    python -m tests.faults.mixer SEED DIARY
+    python -m tests.faults.mixer SEED DIARY PACE
 
 It may be killed at any moment. What it is about to do and what was acknowledged goes into its diary, a line each; what
 it sees with its own eyes, and should not, too.
@@ -50,7 +50,6 @@ class Mixer:
         self._dice = dice
         self._diary = diary
         self._tasks: list[duly.Handle[Any]] = []
-        self._cancelled: set[str] = set()
         self._hanging: list[duly.Handle[Any]] = []
         self._doings: list[tuple[int, Callable[[], Any]]] = [
             (8, self.submit), (3, self.submit_many), (2, self.submit_twice), (3, self.carry), (1, self.hang),
@@ -165,8 +164,7 @@ class Mixer:
     def _note_answer(self, task: duly.Handle[Any], answer: str) -> None:
         if answer != "ended":
             self._diary.write("cancelled", task.id)
-            self._cancelled.add(task.id)
-        if task.id in self._cancelled and answer == "cancelled":
+        if answer == "cancelled":
             self._see(task.refresh().state == "cancelled", f"{task.id} was cancelled and is {task.state}")
 
     def retry(self) -> None:
@@ -244,7 +242,7 @@ class Mixer:
             self._diary.write("wrong", otherwise)
 
 
-def _go_on(what: Callable[[], None], diary: Diary, over: threading.Event, pace: random.Random) -> None:
+def _go_on(what: Callable[[], None], diary: Diary, over: threading.Event, rest: Callable[[], float]) -> None:
     """Do it again and again; a store that is busy for long is no wonder here, anything else is."""
     while not over.is_set():
         try:
@@ -253,18 +251,18 @@ def _go_on(what: Callable[[], None], diary: Diary, over: threading.Event, pace: 
             diary.write("busy", str(error))
         except BaseException:  # noqa: BLE001 - it is told
             diary.write("wrong", traceback.format_exc())
-        over.wait(pace.uniform(0, 0.05))
+        over.wait(rest())
 
 
-def main(seed: str, path: str) -> None:
+def main(seed: str, path: str, pace: str) -> None:
     """Mix until stdin is closed."""
-    diary, over = Diary(path), threading.Event()
+    diary, over, dice = Diary(path), threading.Event(), random.Random(f"{seed} pace")
     mixers = [Mixer(random.Random(f"{seed} {number}"), diary) for number in range(THREADS + 1)]
     doings = [mixer.do for mixer in mixers[1:]]
     loop = asyncio.new_event_loop()
     doings.append(lambda: loop.run_until_complete(mixers[0].ado()))
     threads = [
-        threading.Thread(target=_go_on, args=(doing, diary, over, random.Random(f"{seed} pace")), daemon=True)
+        threading.Thread(target=_go_on, args=(doing, diary, over, lambda: dice.uniform(0, float(pace))), daemon=True)
         for doing in doings
     ]
     for thread in threads:

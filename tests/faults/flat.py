@@ -1,0 +1,55 @@
+"""Whether what a process takes stays as it is. It is looked at again and again; the trend counts, not the highest."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from itertools import combinations
+from statistics import median
+
+from duly.runner.linux import own_memory
+
+MIB = 2**20
+
+
+class Gauge:
+    """One figure over time, and by how much it may seem to grow in the second half of it."""
+
+    def __init__(self, name: str, read: Callable[[], float], slack: float) -> None:
+        self.name = name
+        self._read = read
+        self._slack = slack
+        self._samples: list[tuple[float, float]] = []
+
+    def look(self) -> None:
+        self._samples.append((time.monotonic(), self._read()))
+
+    @property
+    def growth(self) -> float:
+        """By how much it grew in the second half: the median of all slopes between two samples (Theil and Sen)."""
+        half = self._samples[len(self._samples) // 2 :]
+        step = max(1, len(half) // 200)  # so many pairs are enough
+        slopes = [(b - a) / (then - now) for (now, a), (then, b) in combinations(half[::step], 2)]
+        return median(slopes) * (half[-1][0] - half[0][0])
+
+    @property
+    def flat(self) -> bool:
+        return self.growth <= self._slack
+
+    def __str__(self) -> str:
+        return f"{self.name} {self._samples[len(self._samples) // 2][1]:,.1f} {self.growth:+,.2f}"
+
+
+def of_process(name: str, pid: int) -> list[Gauge]:
+    """What a process takes: memory of its own in MiB, descriptors, threads."""
+    return [
+        Gauge(f"{name}: MiB", lambda: own_memory(pid) / MIB, 8),
+        Gauge("descriptors", lambda: len(os.listdir(f"/proc/{pid}/fd")), 2),
+        Gauge("threads", lambda: len(os.listdir(f"/proc/{pid}/task")), 1),
+    ]
+
+
+def of_file(name: str, path: str) -> Gauge:
+    """The size of a file in MiB."""
+    return Gauge(f"{name}: MiB", lambda: os.path.getsize(path) / MIB if os.path.exists(path) else 0.0, 8)
