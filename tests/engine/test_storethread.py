@@ -137,15 +137,16 @@ def test_two_nodes_of_one_app_have_a_transaction_each(thread: StoreThread, lane:
     assert replies[0] is not replies[1]
 
 
-def test_a_task_or_cancel_asked_for_twice_in_one_transaction_is_there_once() -> None:
+def test_what_is_asked_for_twice_in_one_transaction_is_there_once() -> None:
     first, again = submission("t", 1), submission("t", 1)
     both = merged([
-        Request(submits=[first], cancels=[CancelAsked("x", "first")]),
-        Request(submits=[again], cancels=[CancelAsked("x", "second")]),
+        Request(submits=[first], cancels=[CancelAsked("x", "first")], retries=["y", "z"]),
+        Request(submits=[again], cancels=[CancelAsked("x", "second")], retries=["y"]),
         Request(node=3, number=8, ring={"bell"}),
     ])  # fmt: skip
     assert both.submits == [first]
     assert both.cancels == [CancelAsked("x", "first")], "the first reason is kept"
+    assert both.retries == ["y", "z"]
     assert (both.node, both.number, both.ring) == (3, 8, {"bell"})
 
 

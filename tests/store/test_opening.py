@@ -56,6 +56,16 @@ def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
     made(tmp_path / "tasks.db", tasks=1)
 
 
+def test_where_a_setting_that_promises_rest_on_is_refused_nothing_is_stored(tmp_path: Path) -> None:
+    usual = apsw.vfs_names()[0]
+    apsw.set_default_vfs("unix-none")  # it has no shared memory, and so no write-ahead log
+    try:
+        said = fails(tmp_path / "tasks.db", StoreUnavailable)
+    finally:
+        apsw.set_default_vfs(usual)
+    assert "refuses journal_mode = wal" in said
+
+
 def test_settings_that_promises_rest_on_are_in_force(store: SqliteStore) -> None:
     assert store._connection is not None
     found = {name: store._connection.execute(f"pragma {name}").fetchone() for name in connection._PRAGMAS}
