@@ -243,7 +243,10 @@ class OptionInvalid(InvalidInput):
 
 
 class StoreError(DulyError):
-    """The store could not do what was asked; nothing of it was done."""
+    """The store could not do what was asked; nothing of it was done, but after a failed sync, when that is not known.
+
+    To submit the same passport again is safe in any case: its id is stored once.
+    """
 
     code = "store"
 

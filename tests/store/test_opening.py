@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable
@@ -207,6 +208,20 @@ def test_a_side_file_that_cannot_be_used_is_named(folder: Path, error_without_ri
     said = error_without_rights(file)
     assert said.startswith("StoreUnavailable ")
     assert f"{file}-duly: Permission denied" in said
+
+
+@pytest.mark.parametrize("suffix", ["", "-duly"])
+def test_a_disk_without_room_for_a_new_file_is_full(suffix: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    really_open = os.open
+
+    def refuse(file: str, *arguments: int) -> int:
+        if file == path + suffix:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return really_open(file, *arguments)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(StoreFull, match=f"{path}{suffix}: no space left on the disk; make room"):
+        SqliteStore(path).open()
 
 
 def test_a_sqlite_that_can_corrupt_files_is_refused(path: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,7 +152,14 @@ def _make_private(path: str) -> None:
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StoreReadOnly(f"{path}: no file may be made in {folder}") from None
-        raise StoreUnavailable(f"{path}: {error.strerror}") from None
+        raise error_of_system(error, path) from None
+
+
+def error_of_system(error: OSError, path: str) -> StoreError:
+    """Return duly's own error for one of the system's, of a file that could not be opened or made."""
+    if error.errno in NO_ROOM:
+        return StoreFull(f"{path}: no space left on the disk; make room, then try again ({error.strerror})")
+    return StoreUnavailable(f"{path}: {error.strerror}")
 
 
 def _refuse_read_only(connection: apsw.Connection, path: str) -> None:

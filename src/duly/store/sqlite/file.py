@@ -22,6 +22,7 @@ from duly.store.sqlite.connection import (
     FAILED_SYNC,
     applied,
     duly_error,
+    error_of_system,
     is_failed_sync,
     migrate,
     open_connection,
@@ -109,7 +110,7 @@ class StoreFile:
             self._watch_over(self._connection)
         except OSError as error:
             self.close()
-            raise StoreUnavailable(f"{self.path}-duly: {error.strerror}") from error
+            raise error_of_system(error, f"{self.path}-duly") from error
         except BaseException:
             self.close()
             raise

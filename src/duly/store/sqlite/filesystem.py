@@ -1,6 +1,6 @@
 """Which file system a store lies on: on a network's, or one that several kernels write, neither locks nor logs hold.
 
-A folder that a virtual machine has of its host (9p, virtiofs) is written by two kernels; where it is all of the machine's
+A folder that a virtual machine has of its host (9p, virtiofs) is written by two kernels; where it is all of a machine's
 disk, it is nobody else's. Of what runs as a process (fuse) nobody can tell what is behind it, but for a few. The layers
 of a container (overlay) and folders that several containers of one machine share have one kernel, and are fine.
 """
