@@ -19,6 +19,9 @@ BEAT = 0.2
 
 ROUNDS = 100
 TASKS_A_ROUND = 100
+PLAIN = ("faults:work",) * 9
+ESCAPING = ("faults:stray",)
+
 STOPS = 300
 
 
@@ -65,13 +68,14 @@ def test_4_workers_one_of_which_is_killed_every_200_ms_lose_none_of_10000_tasks(
 def test_everything_is_killed_at_once_at_any_moment_and_every_task_succeeds(place, run, killer):
     ids, escaped, rounds = [], [], run.count(ROUNDS)
     for number in range(rounds):
-        ids += submitted(place, run, TASKS_A_ROUND, "faults:stray" if number % 2 else "faults:work")
+        ids += submitted(place, run, TASKS_A_ROUND, *PLAIN, *(ESCAPING if number % 2 else ()))
+        killer.launch()
         if escaped:
-            killer.start()
+            eventually(killer.enlisted)
             eventually(lambda: not any(map(alive, escaped)), GONE_SECONDS)  # noqa: B023 - it is called here and now
-        else:
-            killer.launch()
-        run.pause(0.2, 0.8)
+        elif run.dice.random() < 0.5:
+            eventually(killer.enlisted)
+        run.pause(0.0, 0.5)
         escaped = killer.kill_all()
         if not escaped:
             check(place, ids, settled=False)
