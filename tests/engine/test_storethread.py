@@ -282,7 +282,7 @@ def test_a_ring_makes_it_look(thread: StoreThread, lane: int, monkeypatch: pytes
 def test_waiting_outlasts_a_store_that_cannot_be_asked_for_a_while(
     thread: StoreThread, lane: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, error: Exception
 ) -> None:
-    asked(thread, submit(submission("t", lane)))
+    asked(thread, submit(submission("t", lane), submission("u", lane)))
     told, late, others = SimpleQueue[Any](), SimpleQueue[Any](), other(tmp_path)
     watched_by(thread, lambda glance, error: told.put(error or glance))
     asked(thread, lambda _: None)
@@ -295,7 +295,7 @@ def test_waiting_outlasts_a_store_that_cannot_be_asked_for_a_while(
     with monkeypatch.context() as refusing:
         refusing.setattr(SqliteStore, verb, refuse)
         watched_by(thread, lambda glance, error: late.put(error or glance))
-        asked(thread, submit(submission("u", lane)))  # it looks for changes, and tells them
+        end(others, "u")  # it looks for changes, and tells them
         tried.get(timeout=SECONDS)
         tried.get(timeout=SECONDS)
     end(others)
