@@ -7,6 +7,7 @@ from typing import get_args
 import msgspec
 
 from duly.core import lifecycle
+from duly.core.order import Place
 from duly.core.task import Held, State
 from duly.ports import Paused, Want
 from duly.testing.store_cancels import owing
@@ -61,7 +62,7 @@ def only_what_owes_cleanup_is_claimed_for_cleanup(hands: Hands) -> None:
     held = {held.id: held for held in hands.claim(lanes=[hands.lane, other])}
     for task_id in (low, high, elsewhere):
         _cancelled_owing(hands, held[task_id])
-    plain = hands.submit(band=0)
+    plain = hands.submit(band=0, place=Place.FRONT)
     assert hands.row(plain).state == State.READY
     claims = _claim(hands, suspect=False)
     assert [(one.id, one.cleanup, one.verdict) for one in claims] == [
