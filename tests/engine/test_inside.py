@@ -242,9 +242,9 @@ def test_what_comes_too_late_for_a_lost_runner_is_no_answer_to_the_next_of_its_n
 @pytest.mark.parametrize(
     ("what", "words"),
     [
-        ("app.handle(7).refresh()", "Expected `str`, got `int`"),
-        ("app.cancel(task.id, reason=None)", "Expected `str`, got `None`"),
-        ("app.submit('family:none', 1, version='2')", "Expected `int`, got `str`"),
+        ("app.handle(7).refresh()", "bad task id 7"),
+        ("app.cancel(task.id, reason=None)", "bad reason None"),
+        ("app.submit('family:none', 1, version='2')", "bad version '2'"),
         ("task.submit(7)", "Expected `str`, got `int`"),
         ("task.submit('family:none', 1, queue=7)", "Expected `str | null`, got `int`"),
     ],
