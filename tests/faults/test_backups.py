@@ -18,7 +18,7 @@ def test_a_backup_made_under_load_keeps_all_that_was_promised_before(run: Run, p
     with Mayhem(place, run) as mayhem:
         mayhem.mix()
         for number in range(backups):
-            mayhem.go_on(1.0)
+            mayhem.go_on(0.7)
             _restore(place, mayhem, tmp_path / f"copy-{number:02}")
         mayhem.settle()
     run.figure("backups restored", backups, "20")

@@ -19,7 +19,7 @@ from tests.faults.stepping import SteppedClock, SteppedPlace
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 POLL = 1 * SECOND
-LOADED = 2 * SECOND
+LOADED = 5 * SECOND
 """What a busy machine may take besides."""
 
 SNOOZE = 3 * SECOND // 10

@@ -13,7 +13,7 @@ from tests.place import Place
 MINUTES = "DULY_SOAK_MINUTES"
 """The environment variable that says how long it is in a soak: 30, if nothing else."""
 
-SHORT_SECONDS = 8.0
+SHORT_SECONDS = 6.0
 PACE = "1"
 """Seconds between two doings of each of a submitter's threads at most: the store keeps all tasks to the end."""
 

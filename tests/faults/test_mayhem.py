@@ -11,5 +11,5 @@ def test_whatever_is_asked_for_and_whatever_goes_wrong_the_promises_hold(run: Ru
     with Mayhem(place, run) as mayhem:
         for _ in range(2):
             mayhem.mix()
-        mayhem.go_on(run.count(60))
+        mayhem.go_on(run.count(50))
         mayhem.settle()
