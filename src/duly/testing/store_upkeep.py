@@ -7,7 +7,7 @@ from duly.core.keeping import DAY, NEVER, Aged, Keep
 from duly.core.outcome import Failure, Success
 from duly.core.task import State
 from duly.ports import Filter, Rejection, Request
-from duly.testing.store_hands import LARGE, Check, Hands
+from duly.testing.store_hands import HOUR, LARGE, Check, Hands
 
 
 def _ended(hands: Hands, payload: str = "{}") -> Aged:
@@ -96,19 +96,22 @@ def what_told_late_stays_unsaid(hands: Hands) -> None:
 
 def only_what_was_emptied_is_removed(hands: Hands) -> None:
     """And has no history left; the newest never is."""
-    first, second, newest = _ended(hands), _ended(hands), _ended(hands)
-    keys = [first.key, second.key, newest.key]
+    first, second = _ended(hands), _ended(hands)
+    dated = hands.row(hands.submit(state=State.SCHEDULED, run_at=hands.now() + HOUR)).key
+    newest = _ended(hands)
+    keys = [first.key, second.key, dated, newest.key]
     assert hands.store.remove(keys) == 0, "a task was removed that was not emptied"
     hands.store.empty([_moment(second), _moment(newest)])
     assert hands.store.remove(keys) == 0, "a task was removed before its history"
     while hands.store.drop_history(keys):
         pass
-    assert hands.store.events(hands.store.tasks(Filter(), "newest", None, 1)[0].id, 0, 10), "more history went"
+    (kept,) = hands.store.tasks(Filter(states=(State.SUCCEEDED,)), "newest", None, 10)
+    assert hands.store.events(kept.id, 0, 10), "more history went"
     assert hands.store.remove(keys) == 1
-    assert [aged.key for aged in hands.store.survey(0, NEVER, 10)] == [first.key, newest.key]
-    assert hands.store.submitted() == 3, "what was removed is not counted any more"
+    assert [aged.key for aged in hands.store.survey(0, NEVER, 10)] == [first.key, dated, newest.key]
+    assert hands.store.submitted() == 4, "what was removed is not counted any more"
     again = hands.submit()
-    assert hands.store.submitted() == 4
+    assert hands.store.submitted() == 5
     assert hands.row(again).key > newest.key, "a key was used again"
 
 

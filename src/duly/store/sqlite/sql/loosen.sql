@@ -2,7 +2,7 @@
 insert or ignore into loose (chunk)
 select named.value
 from json_each(:tasks) as e
-join task on task.key = e.value ->> 0 and task.ended_at = e.value ->> 1 and task.state > 3
+join task on task.key = e.value ->> 0 and task.ended_at = e.value ->> 1
 join json_each(
     json_array(
         json(iif(substr(payload, 1, 1) = '#', substr(payload, 2), '[]')),
