@@ -626,8 +626,13 @@ def take_all_files(options):
 
 
 def take_more_than_all_files(options):
-    take_all_files(options)
-    os.open(os.devnull, os.O_RDONLY)
+    take_all_files(10)
+    try:
+        os.open(os.devnull, os.O_RDONLY)
+    except OSError as error:
+        error.add_note("x" * options)
+        error.data = "x" * (15 * 1024)
+        raise
 
 
 async def async_take_all_files(options):

@@ -54,6 +54,23 @@ def test_the_memory_of_a_process_that_is_gone_is_nothing():
     assert linux.own_memory(2**22 + 1) == linux.shared_memory(2**22 + 1) == 0
 
 
+def test_whoever_is_below_is_killed_at_once_with_all_that_is_below_it(sleeper):
+    code = """
+import os, signal
+for _ in range(3):
+    if os.fork():
+        break
+print(os.getpid(), flush=True)
+while True:
+    signal.pause()
+"""
+    first = sleeper(code)
+    pids = {int(first.stdout.readline()) for _ in range(4)}
+
+    assert set(linux.kill_all_below([first.pid])) == pids
+    eventually(lambda: not any(map(alive, pids)))
+
+
 def test_those_with_a_label_are_found_and_killed_and_no_others(sleeper):
     label = f"test-{os.getpid()}"
     ours, others = sleeper(DULY_NODE=label), sleeper(DULY_NODE=label + "0")

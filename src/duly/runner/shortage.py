@@ -5,9 +5,14 @@ Such an attempt comes to an error like any other, is tried again in another runn
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from duly.errors import ErrorData
 from duly.runner.channel import INLINE, Channel
 from duly.wire.runner import Done, Unheard, encode
+
+MOST_BRIEF = 1_000
+"""Letters of an error's message that are told in any case."""
 
 
 def tell(channel: Channel, done: Done) -> None:
@@ -18,10 +23,11 @@ def tell(channel: Channel, done: Done) -> None:
         return
 
     def instead() -> bytes:
-        size = len(done.value or "")
-        return encode(
-            _error(done.key, done.claim, f"no file descriptor was free to tell a result of {size:,} bytes by")
-        )
+        if done.error is None:
+            why = f"no file descriptor was free to tell an answer of {len(data):,} bytes by"
+            return encode(_error(done.key, done.claim, why))
+        brief = ErrorData(type=done.error.type, message=done.error.message[:MOST_BRIEF])
+        return encode(replace(done, value=None, error=brief, retire=True, children=None))
 
     channel.send_or(data, instead)
 
