@@ -173,7 +173,7 @@ def kill_all_below(children: Iterable[int]) -> list[int]:
     found = [(pid, own) for pid in children]
     for pid, _ in found:  # which grows meanwhile
         found += [(child, pid) for child in children_of(pid)]
-    for pid, parent in found:
+    for pid, parent in reversed(found):  # while its parent lives it is known by that
         with suppress(ProcessLookupError, PermissionError):
             pidfd = os.pidfd_open(pid)
             try:
