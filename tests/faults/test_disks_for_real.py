@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,6 +29,7 @@ UNREACHABLE = 4
 SYS_ADMIN = 21
 ROOM = 512 * 1024
 ROUNDS = 10
+LARGE = 1 << 30
 
 
 def may_mount() -> bool:
@@ -42,35 +43,29 @@ def may_mount() -> bool:
 class Little:
     """A place whose store has little room: on a disk of its own, or since files may not become larger."""
 
-    def __init__(self, place: Place, kind: str, size: str, clean: ExitStack) -> None:
+    def __init__(self, place: Place, kind: str, clean: ExitStack) -> None:
         self.kind, self.place = kind, place
         self.folder = place.folder / "small"
         self.folder.mkdir()
         if kind == "disk":
-            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", self.folder], check=True)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={LARGE}", "tmpfs", self.folder], check=True)
             clean.callback(subprocess.run, ["umount", "-l", self.folder], check=True)
         place.app.close()
         place.url = f"sqlite:///{self.folder}/duly.db"
         place.app = duly.App(place.url)
         clean.callback(place.end)
 
-    def _fill(self, file: int) -> None:
-        """Take what there is but for some room; the worker takes of it meanwhile, too."""
-        size = 0
-        while (left := os.statvfs(self.folder)).f_bavail * left.f_frsize > ROOM:
-            with suppress(OSError):
-                os.posix_fallocate(file, size, ROOM // 2)
-                size += ROOM // 2
+    def _resize(self, size: int) -> None:
+        subprocess.run(["mount", "-o", f"remount,size={size}", self.folder], check=True)
 
     @contextmanager
     def full(self, worker: subprocess.Popen[bytes]) -> Iterator[None]:
         """Leave room for some ten tasks."""
         if self.kind == "disk":
-            ballast = self.folder / "ballast"
-            with open(ballast, "wb") as file:
-                self._fill(file.fileno())
+            disk = os.statvfs(self.folder)
+            self._resize((disk.f_blocks - disk.f_bfree) * disk.f_frsize + ROOM)
             yield
-            ballast.unlink()
+            self._resize(LARGE)
             return
         most = os.path.getsize(self.folder / "duly.db-wal") + ROOM
         before = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in (os.getpid(), worker.pid)}
@@ -84,9 +79,9 @@ class Little:
 
 
 @pytest.fixture(params=["limit", "disk"] if may_mount() else ["limit"])
-def little(request: pytest.FixtureRequest, place: Place, run: Run) -> Iterator[Little]:
+def little(request: pytest.FixtureRequest, place: Place) -> Iterator[Little]:
     with ExitStack() as clean:
-        yield Little(place, request.param, f"{16 + 8 * run.count(ROUNDS)}m", clean)
+        yield Little(place, request.param, clean)
 
 
 def until_refused(place: Place, size: int) -> list[duly.Handle[Any]]:
@@ -108,7 +103,7 @@ def test_a_full_disk_is_told_to_who_submits_and_waited_for_by_workers(little: Li
     refused = 0
     for _ in range(run.count(ROUNDS)):
         with little.full(worker):
-            accepted += until_refused(place, 50_000)
+            accepted += until_refused(place, 20_000)
             refused += 1
             run.pause(0.0, 1.0)
         accepted.append(place.app.submit(work.passport(0.0)))
