@@ -26,6 +26,8 @@ NOBODY = 64_321
 """A user without rights, and without processes but those of fork bombs: a bound on theirs hits nobody else."""
 
 MOST_PROCESSES = 40
+MOST_FILES = 1_024
+"""As many as is usual: where there may be many more, to open them all is what takes the time."""
 
 
 def suicide() -> None:
@@ -80,6 +82,7 @@ def _is_own(name: str) -> bool:
 
 def leak() -> None:
     """Open files until there can be no more, and let none go."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MOST_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     kept: list[int] = []
     leak.kept = kept  # type: ignore[attr-defined]
     while True:
