@@ -105,3 +105,21 @@ def test_lines_of_one_task_that_come_each_with_a_boundary_are_one_piece(pipe):
     os.write(write, b"".join(b"line\n" + boundary(1, 5) for _ in range(3)) + b"other" + boundary(2, 5))
 
     assert reader.read() == [(b"line\n" * 3, (1, 5), True), (b"other", (2, 5), True)]
+
+
+def test_what_comes_while_it_is_asked_who_runs_is_not_taken_for_that_ones(pipe):
+    """Between the answer and the next look the task that was named ended, and others printed."""
+    _, write = pipe
+
+    def running():
+        yield RUNNING
+        os.write(write, boundary(*RUNNING) + b"another's\n")
+        yield RUNNING
+        yield from [(10, 1)] * 9
+
+    answers = running()
+    reader = Reader(pipe[0].fd, SECRET, lambda: next(answers))
+    os.write(write, b"its own\n")
+    pieces = reader.read() + reader.read()
+
+    assert [piece[:2] for piece in pieces if piece.data] == [(b"its own\n", RUNNING), (b"another's\n", (10, 1))]

@@ -166,7 +166,8 @@ class Reader:
         if not data:
             return []
         task = self._running()
-        data = self._read(data)  # what was written while it was another's
+        if task != before:
+            data = self._read(data)  # the boundary that tells whose it is; else what comes by now may be another's
         parts: list[tuple[tuple[int, int], list[bytes]]] = []
         begin = 0
         while (at := data.find(self._secret, begin)) >= 0 and len(data) >= at + _BOUNDARY.size:
