@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,12 @@ def refuse(why: str) -> None:
 def stay(task: duly.Task) -> None:
     while not task.cancel_requested:
         task.update("waits")
+
+
+def linger() -> None:
+    for seconds in (60, 0.5):
+        with suppress(duly.TaskStopped):
+            time.sleep(seconds)  # noqa: TID251 - it is work
 
 
 def failed(app: duly.App, number: int) -> list[duly.Handle[Any]]:
@@ -79,7 +87,7 @@ def test_what_runs_is_asked_if_it_is_meant_and_waited_for(tmp_path: Path) -> Non
 
 def test_a_wait_for_those_that_run_may_be_too_short(tmp_path: Path) -> None:
     with duly.App(f"sqlite:///{tmp_path}/tasks.db") as app:
-        staying = app.action("test:stay", grace=30)(stay)
+        staying = app.action("test:stay", grace=30)(linger)
         with app.worker(1):
             runs = staying.submit()
             eventually(lambda: runs.refresh().state == "running")

@@ -308,7 +308,7 @@ def test_a_kill_for_what_is_anothers_by_now_charges_nobody(app: duly.App, tmp_pa
     tell = app.action("t:tell", isolation="shared", grace=0.2)(isolated.keep_telling_come_what_may)
     busy = app.action("t:busy", isolation="shared", max_attempts=1)(isolated.take_turns)
     with app.worker(1):
-        neighbour, lost = busy.submit(2.0), tell.submit()
+        neighbour, lost = busy.submit(SECONDS), tell.submit()
         begun(neighbour)
         begun(lost)
         taken_away(tmp_path, lost)
