@@ -11,8 +11,10 @@ import duly
 from duly.core.task import Held
 from duly.engine.ledger import Ledger
 from tests.engine import errands
-from tests.engine.making import SECONDS
 from tests.helpers import eventually
+
+SOON = 10
+"""Seconds; the tests that take a guard away wait for these."""
 
 
 def held(key: int, claim: int = 1) -> Held:
@@ -50,7 +52,7 @@ def test_a_claim_that_a_node_does_not_know_of_is_given_back(tmp_path: Path, capl
     with duly.App(f"sqlite:///{tmp_path}/tasks.db", poll=0.02) as app:
         nothing = app.action("errand:nothing")(errands.nothing)
         with app.worker(1):
-            nothing.submit().result(timeout=SECONDS)
+            nothing.submit().result(timeout=SOON)
             ((node, _),) = app.nodes()
             later = nothing.using(delay="1h").submit()
             planted(
@@ -59,7 +61,7 @@ def test_a_claim_that_a_node_does_not_know_of_is_given_back(tmp_path: Path, capl
                 node.number,
                 later.id,
             )
-            assert later.wait(SECONDS).statistics.attempts == 1
+            assert later.wait(SOON).statistics.attempts == 1
     assert "and not here: given back" in caplog.text
 
 
@@ -71,6 +73,6 @@ def test_what_runs_though_it_is_anothers_by_now_is_stopped(tmp_path: Path, caplo
             handle = stay.submit()
             eventually(lambda: "start" in [event.kind for event in app.look(handle.id)[1]])
             planted(tmp_path, "update task set claim = claim + 1, node = 4711 where id = ?", handle.id)
-            nothing.submit().result(timeout=SECONDS)
+            nothing.submit().result(timeout=SOON)
             assert handle.refresh().state == "running"
     assert "and still here: stopped" in caplog.text

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.faults.run import Run
 from tests.faults.twins import GUARDS, broken, notices
 
 BY_ROTATION = 2
 
 
+@pytest.mark.timeout(600)
 def test_that_a_guard_is_missing_is_noticed(run: Run, tmp_path: Path) -> None:
     guards = GUARDS if run.soak else run.dice.sample(GUARDS, BY_ROTATION)
     for guard in guards:
