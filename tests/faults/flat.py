@@ -11,15 +11,18 @@ from statistics import median
 from duly.runner.linux import own_memory
 
 MIB = 2**20
+CACHE = 64
+"""MiB that SQLite's page cache may take in each process: until it is full, a store that grows fills it."""
 
 
 class Gauge:
-    """One figure over time, and by how much it may seem to grow in the second half of it."""
+    """One figure over time, and by how much it may seem to grow in the second half: `slack`, and what a `cache` has left."""
 
-    def __init__(self, name: str, read: Callable[[], float], slack: float) -> None:
+    def __init__(self, name: str, read: Callable[[], float], slack: float, cache: float = 0) -> None:
         self.name = name
         self._read = read
         self._slack = slack
+        self._cache = cache
         self._samples: list[tuple[float, float]] = []
 
     def look(self) -> None:
@@ -35,7 +38,8 @@ class Gauge:
 
     @property
     def flat(self) -> bool:
-        return self.growth <= self._slack
+        begin, middle = self._samples[0][1], self._samples[len(self._samples) // 2][1]
+        return self.growth <= max(0.0, begin + self._cache - middle) + self._slack
 
     def __str__(self) -> str:
         return f"{self.name} {self._samples[len(self._samples) // 2][1]:,.1f} {self.growth:+,.2f}"
@@ -44,7 +48,7 @@ class Gauge:
 def of_process(name: str, pid: int) -> list[Gauge]:
     """What a process takes: memory of its own in MiB, descriptors, threads."""
     return [
-        Gauge(f"{name}: MiB", lambda: own_memory(pid) / MIB, 8),
+        Gauge(f"{name}: MiB", lambda: own_memory(pid) / MIB, 8, CACHE),
         Gauge("descriptors", lambda: len(os.listdir(f"/proc/{pid}/fd")), 2),
         Gauge("threads", lambda: len(os.listdir(f"/proc/{pid}/task")), 1),
     ]
