@@ -16,7 +16,7 @@ CACHE = 64
 
 
 class Gauge:
-    """One figure over time, and by how much it may seem to grow in the second half: `slack`, and what a `cache` has left."""
+    """One figure over time; in its second half it may grow by `slack`, and what is left of a `cache`."""
 
     def __init__(self, name: str, read: Callable[[], float], slack: float, cache: float = 0) -> None:
         self.name = name
