@@ -197,7 +197,8 @@ class Operating:
         """Copy the store into one file while others work; return when that is checked, and on the disk for good.
 
         The file is a store by itself, as of the moment at which the copying began. A file of that name is replaced only
-        by `force`. `watch` is told how far it is. Raises `OptionInvalid` and `StoreError`, and leaves nothing then.
+        by `force`, and never while it is in use. `watch` is told how far it is. Raises `OptionInvalid` and
+        `StoreError`, and leaves nothing then.
 
         >>> app.submit("email:send", {"to": "ann@example.com", "text": "hello"}).state
         'ready'

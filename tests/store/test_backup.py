@@ -141,7 +141,8 @@ def test_what_comes_there_meanwhile_is_left_alone(store: SqliteStore, tmp_path: 
 @pytest.mark.parametrize("force", [False, True])
 def test_a_store_is_not_copied_upon_itself(store: SqliteStore, tmp_path: Path, force: bool) -> None:
     (tmp_path / "link.db").symlink_to(store.path)
-    for place in (store.path, store.path + "-wal", str(tmp_path / "link.db")):
+    beside = [store.path + end for end in ("-wal", "-shm", "-duly", "-journal")]
+    for place in (store.path, *beside, str(tmp_path / "link.db")):
         with pytest.raises(OptionInvalid, match="is the store itself"):
             Copy(store.path, place, force=force)
 
@@ -153,8 +154,38 @@ def test_what_cannot_be_is_refused(store: SqliteStore, tmp_path: Path) -> None:
         Copy(str(tmp_path / "none.db"), str(tmp_path / "copy.db"))
     with pytest.raises(StoreUnavailable, match="cannot be written: No such file"):
         finished(Copy(store.path, str(tmp_path / "none" / "copy.db")))
-    with pytest.raises(OptionInvalid, match="is there already"):
-        Copy(store.path, str(tmp_path), force=True)
+    for nameless in ("", "-"):
+        with pytest.raises(OptionInvalid, match="it is a file, give its name"):
+            Copy(store.path, nameless)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_only_a_regular_file_is_replaced(store: SqliteStore, tmp_path: Path, force: bool) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for place in (str(tmp_path), str(tmp_path / "fifo"), os.devnull):
+        with pytest.raises(OptionInvalid, match="is not a regular file"):
+            Copy(store.path, place, force=force)
+
+
+@pytest.mark.parametrize("end", ["-wal", "-journal"])
+@pytest.mark.parametrize("force", [False, True])
+def test_it_is_not_put_beside_the_log_of_another(store: SqliteStore, tmp_path: Path, force: bool, end: str) -> None:
+    """SQLite would replay that log over the copy."""
+    place = tmp_path / "copy.db"
+    log = tmp_path / f"copy.db{end}"
+    log.write_text("dear")
+    with pytest.raises(OptionInvalid, match=f"{end}: is there, so .* is in use"):
+        Copy(store.path, str(place), force=force)
+    log.unlink()
+    with closing(Copy(store.path, str(place), force=force)) as copy:
+        while copy.step():
+            pass
+        log.write_text("dear")
+        with pytest.raises(OptionInvalid, match=f"{end}: is there, so .* is in use"):
+            copy.finish()
+    assert not place.exists()
+    assert log.read_text() == "dear"
+    assert not list(tmp_path.glob("*.part*"))
 
 
 def test_one_that_is_given_up_leaves_nothing(store: SqliteStore, tmp_path: Path) -> None:
@@ -184,7 +215,7 @@ def test_where_there_is_no_room_for_it_that_is_told(store: SqliteStore, tmp_path
         copy.step()
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
         try:
-            with pytest.raises(StoreFull, match=r"copy\.db: no space left"):
+            with pytest.raises(StoreFull, match=r"^no space left at .*copy\.db; make room there"):
                 finished(copy)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)

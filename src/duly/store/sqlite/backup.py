@@ -24,11 +24,16 @@ from duly.store.sqlite.connection import NO_ROOM, duly_error, open_connection, t
 PAGES = 1_000
 """Pages of 4 KiB that are copied in one step."""
 
+BESIDE = ("-wal", "-journal")
+"""What SQLite replays into the file of that name when it is opened next."""
+
 
 class Copy:
     """One copy of a store, made in steps, and beside its place until it is whole. To be closed."""
 
     def __init__(self, store: str, path: str, *, force: bool = False) -> None:
+        if path in ("", "-"):
+            raise OptionInvalid(f"bad backup {path!r}: it is a file, give its name")
         self.path = os.path.abspath(path)
         self._store = store
         self._force = force
@@ -44,10 +49,23 @@ class Copy:
             raise OptionInvalid("a store in memory ends with its process: there is nothing to back up")
         if not os.path.exists(self._store):
             raise StoreUnavailable(f"there is no store {self._store}")
-        if os.path.realpath(self.path).removesuffix("-wal") == os.path.realpath(self._store):
+        store = os.path.realpath(self._store)
+        if os.path.realpath(self.path) in [store + end for end in ("", *BESIDE, "-shm", "-duly")]:
             raise OptionInvalid(f"{self.path}: is the store itself; give the backup another name")
-        if os.path.exists(self.path) and not (self._force and os.path.isfile(self.path)):
+        if os.path.exists(self.path) and not os.path.isfile(self.path):
+            raise OptionInvalid(f"{self.path}: is not a regular file; give the backup another name")
+        if os.path.exists(self.path) and not self._force:
             raise OptionInvalid(f"{self.path}: is there already; give another name, or force it")
+        self._refuse_beside()
+
+    def _refuse_beside(self) -> None:
+        """Refuse a name beside which there is a log: its pages would be taken for those of the copy, and ruin it."""
+        for end in BESIDE:
+            if os.path.lexists(self.path + end):
+                raise OptionInvalid(
+                    f"{self.path}{end}: is there, so {self.path} is in use, or was when its process was killed; "
+                    f"give the backup another name, or remove both if nobody uses them"
+                )
 
     def step(self) -> Copied | None:
         """Copy the next pages, and return how far it is; None when all are."""
@@ -69,7 +87,7 @@ class Copy:
                     part.write(bytes(4096))
             except OSError as system:
                 return _of_system(system, self.path)
-        return duly_error(error, self.path)
+        return _of_driver(error, self.path)
 
     def _begin(self) -> apsw.Backup:
         self._source = open_connection(self._store)
@@ -83,7 +101,7 @@ class Copy:
     def _open_target(self) -> apsw.Connection:
         with _told(self.path):
             os.close(os.open(self._part, os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        with translated(self.path):
+        with _told(self.path):
             target = apsw.Connection(self._part, vfs="unix-none")  # nobody else knows of it, and on NFS no lock holds
             target.execute("pragma locking_mode = exclusive").fetchall()
             target.execute("pragma synchronous = off").fetchall()  # it is brought to the disk as a whole, at the end
@@ -93,7 +111,7 @@ class Copy:
         """Check the copy, bring it to the disk and put it in its place; returns when all that is so for good."""
         assert self._target is not None
         self._let_go()
-        with translated(self.path, self._target):
+        with _told(self.path, self._target):
             target = self._target
             target.execute("pragma journal_mode = delete").fetchall()  # so that it is one file wherever it is read
             target.execute("update node set name = hex(randomblob(8)), bell = ''")
@@ -109,6 +127,7 @@ class Copy:
 
     def _put_in_place(self) -> None:
         """Give it its name; whatever got that name meanwhile is left alone, where the file system knows how."""
+        self._refuse_beside()
         if not self._force:
             try:
                 os.link(self._part, self.path)
@@ -164,15 +183,26 @@ def _bring_to_disk(path: str) -> None:
 
 
 @contextmanager
-def _told(path: str) -> Iterator[None]:
-    """Turn what the system says into duly's words."""
+def _told(path: str, target: apsw.Connection | None = None) -> Iterator[None]:
+    """Turn what the system and the driver say of the copy into duly's words."""
     try:
         yield
+    except apsw.Error as error:
+        raise _of_driver(error, path, target) from error
     except OSError as error:
         raise _of_system(error, path) from error
 
 
 def _of_system(error: OSError, path: str) -> StoreError:
     if error.errno in NO_ROOM:
-        return StoreFull(f"{path}: no space left on the disk for a backup; make room, or give another place")
+        return _full(path)
     return StoreUnavailable(f"{path}: cannot be written: {error.strerror}")
+
+
+def _of_driver(error: apsw.Error, path: str, target: apsw.Connection | None = None) -> StoreError:
+    told = duly_error(error, path, target)
+    return _full(path) if isinstance(told, StoreFull) else told
+
+
+def _full(path: str) -> StoreFull:
+    return StoreFull(f"no space left at {path}; make room there, or give the backup another place")
