@@ -246,14 +246,13 @@ class Operating:
         Tidied(emptied=0, removed=0)
         """
 
-        def now() -> int:
-            return time.time_ns() // 1000
+        moment = time.time_ns() // 1000  # what ends from here on is not for this one: so it comes to an end
 
         def doing(step: Callable[[Store], T]) -> Verb[T]:
             result: T = yield step
             return result
 
-        keeper, store = Keeper(self._keep(), now), self._store()
+        keeper, store = Keeper(self._keep(), lambda: moment), self._store()
         if dry_run:
             return ask(store, doing(keeper.count))
         while True:

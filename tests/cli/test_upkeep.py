@@ -1,9 +1,17 @@
 """`duly backup`, `duly prune` and `duly migrate`."""
 
 import sqlite3
+import threading
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
+import duly
+from duly.core import keeping
+from duly.engine import keeper
+from duly.engine.keeper import Tidied
 from tests.helpers import eventually
 
 if TYPE_CHECKING:
@@ -53,6 +61,23 @@ def test_what_has_ended_long_ago_is_counted_then_removed(cli: "Cli") -> None:
     assert gone.code == 3
     assert "ended (cancelled), and was removed since" in gone.err
     assert len(cli("tasks", "-a", "shop", "--json").data()) == 1
+
+
+def test_pruning_comes_to_an_end_where_nothing_is_kept_and_many_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking at those that wait takes longer than until they are due to be looked at again."""
+    monkeypatch.setattr(keeper, "LOOK", 5)
+    monkeypatch.setattr(keeping, "SECOND", 1)
+    with duly.App(f"sqlite:///{tmp_path}/tasks.db", keep=0, keep_failed=0) as app:
+        app.cancel(app.submit("email:send", 0, delay="1h").id)
+        for number in range(30):
+            app.submit("email:send", number)
+        pruned: list[Tidied] = []
+        thread = threading.Thread(target=lambda: pruned.append(app.prune()), daemon=True)
+        thread.start()
+        thread.join(20)
+        assert pruned == [(1, 0)]
 
 
 def test_steps_that_are_to_be_taken_are_shown_and_taken(cli: "Cli") -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from duly.core.keeping import DAY, HOUR, NEVER, Aged, Calendar, Keep, Stretch, due_at, sort_out
+from duly.core.keeping import DAY, HOUR, NEVER, SECOND, Aged, Calendar, Keep, Stretch, due_at, sort_out
 from duly.core.task import State
 
 KEEP = Keep(DAY, 3 * DAY)
@@ -33,6 +33,11 @@ def test_a_week_and_a_month_are_the_defaults() -> None:
 )
 def test_a_task_is_due_when_its_time_is_over_and_an_hour_later(aged: Aged, at: int) -> None:
     assert due_at(aged, KEEP, NOW) == at
+
+
+def test_what_waits_is_not_looked_at_again_at_once_though_nothing_is_kept() -> None:
+    assert due_at(task(state=State.READY, ago=None), Keep(0, 0), NOW) == NOW + SECOND
+    assert due_at(task(ago=0), Keep(0, 0), NOW) == NOW
 
 
 @pytest.mark.parametrize("state", [State.READY, State.SUCCEEDED, State.FAILED])

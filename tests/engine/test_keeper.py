@@ -105,6 +105,31 @@ def test_the_newest_is_emptied_but_its_row_stays_and_that_is_no_work_for_ever(sh
     assert shelf.emptied("newest") == {}
 
 
+def test_where_nothing_is_kept_it_rests_though_many_tasks_wait(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "LOOK", 10)
+    shelf.keeper = Keeper(Keep(0, 0), lambda: shelf.at)
+    shelf.submit(*(f"waits-{number}" for number in range(55)))
+    for _ in range(3):
+        rests = [shelf.keeper.advance(shelf.store) for _ in range(20)]
+        assert rests[-1] == keeper.SECOND
+        shelf.at += round(keeper.SECOND * 1e6)
+
+
+def test_all_are_looked_through_though_each_look_takes_longer_than_nothing_is_kept(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or those at the front would be looked at again and again, and those behind never."""
+    monkeypatch.setattr(keeper, "LOOK", 10)
+    shelf.keeper = Keeper(Keep(0, 0), lambda: shelf.at)
+    shelf.submit(*(f"waits-{number}" for number in range(55)))
+    shelf.store.exchange(Request(submits=[submission("ends", shelf.lane, band=0), submission("last", shelf.lane)]))
+    shelf.end(1)
+    for _ in range(20):
+        shelf.keeper.advance(shelf.store)
+        shelf.at += round(2 * keeper.SECOND * 1e6)
+    assert shelf.emptied("ends") == {"ends": True}
+
+
 def test_actions_are_kept_as_the_worker_said_that_began_last(shelf: Shelf) -> None:
     (other,) = (lane.number for lane in shelf.store.lanes([("default", "mail:send", 1)]) if lane.action == "mail:send")
     shelf.store.keeping([("mail:send", 1, Keep(None, None)), ("test:it", 1, Keep(0, 0))])

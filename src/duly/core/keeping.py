@@ -16,7 +16,10 @@ from typing import NamedTuple
 
 from duly.core.task import ENDED, State
 
-HOUR = 3_600_000_000
+SECOND = 1_000_000
+"""Microseconds until tasks that have not ended are looked at again, at least: where nothing is kept, too."""
+
+HOUR = 3_600 * SECOND
 """Microseconds for which the id of an emptied task is kept."""
 
 DAY = 24 * HOUR
@@ -56,7 +59,7 @@ class Aged(NamedTuple):
 def due_at(task: Aged, keep: Keep, now: int) -> int:
     """Return the earliest moment at which the next step of its leaving can be due."""
     if task.state not in ENDED or task.ended_at is None:
-        return min(NEVER, now + keep.shortest)
+        return min(NEVER, now + max(SECOND, keep.shortest))
     return min(NEVER, task.ended_at + keep.of(task.state) + (HOUR if task.emptied else 0))
 
 
@@ -123,6 +126,10 @@ class Calendar:
     def take_next(self, stretch: Stretch) -> Stretch | None:
         """Take out the stretch that follows upon another, to be made one with it."""
         return self._after.pop(stretch.upto, None)
+
+    def end_is_next(self) -> bool:
+        """Whether what was not looked at yet is due before any stretch."""
+        return not self._heap or self.end_due <= self._heap[0].due
 
     def next_due(self) -> int:
         """When anything can be due next."""

@@ -84,13 +84,13 @@ class Keeper:
             return 0.0
         now = self._now()
         self._learn(store, now)
-        stretch = self._calendar.take(now)
-        if stretch is not None:
-            self._look_again(store, stretch, now)
-        elif self._calendar.end_due <= now:
+        calendar = self._calendar
+        if calendar.end_due <= now and calendar.end_is_next():
             self._look_further(store, now)
-        else:
-            return min(MOST_SECONDS, max(SECOND, (self._calendar.next_due() - now) / 1e6))
+        elif (stretch := calendar.take(now)) is not None:
+            self._look_again(store, stretch, now)
+        elif calendar.end_due > now:
+            return min(MOST_SECONDS, max(SECOND, (calendar.next_due() - now) / 1e6))
         return 0.0
 
     def count(self, store: Store) -> Tidied:
