@@ -19,7 +19,7 @@ from duly.core import lifecycle
 from duly.core.action import ActionSpec, Policy
 from duly.core.task import Held, State, Suspicion
 from duly.engine.console import Console
-from duly.engine.node import Node
+from duly.engine.node import LAST_SECONDS, Node
 from duly.engine.roster import Roster
 from duly.engine.settings import Settings
 from duly.engine.storethread import StoreThread
@@ -183,6 +183,28 @@ def test_a_drain_that_hurries_asks_nothing_of_runners_that_have_nothing_to_do(st
     assert member not in stepped.node._ticker.due(now)
 
 
+def test_the_store_is_given_its_last_second_from_when_the_last_task_is_over(stepped: Stepped) -> None:
+    (lane,) = asked(stepped.thread, lambda store: store.lanes())
+    asked(stepped.thread, Request(submits=[submission("s", lane.number)]))
+    stepped.node._look = True
+    stepped.until(stepped.handed)
+    hold = stepped.noting()
+    stepped.node._drain(0.0)
+    stepped.until(stepped.node._floor.over)
+    stepped.node._do("gone", time.monotonic())  # as it may fall due in this very moment
+    assert not stepped.node._parting.done
+    stepped.node._do("gone", time.monotonic() + LAST_SECONDS)
+    assert stepped.node._parting.done
+    hold.over.set()
+
+
+def test_who_leaves_untold_is_left_for_others_to_find(stepped: Stepped) -> None:
+    other = stepped.another()
+    other._tell(lambda: other._parting.leave_untold(other._number))
+    other.run()
+    assert other._number in [row.number for row in asked(stepped.thread, lambda store: store.nodes())]
+
+
 # suspects, turn by turn
 
 
@@ -191,17 +213,13 @@ class Stepped:
 
     def __init__(self, thread: StoreThread) -> None:
         self.thread = thread
-        action = ActionSpec(name="errand:stay")
-        self.node = Node(
-            thread,
-            Pool,
-            DatagramBell,
-            Roster([(action, from_callable(errands.stay))]),
-            Settings(1, poll=0.01),
-            Console(None),
-        )
+        self.node = self.another()
         self.node._begin()
         self.until(lambda: any(member.ready for member in self.node._floor.crew))
+
+    def another(self, settings: Settings | None = None) -> Node:
+        roster = Roster([(ActionSpec(name="errand:stay"), from_callable(errands.stay))])
+        return Node(self.thread, Pool, DatagramBell, roster, settings or Settings(1, poll=0.01), Console(None))
 
     def until(self, condition: Callable[[], Any]) -> None:
         until = time.monotonic() + SECONDS

@@ -61,6 +61,9 @@ MOST_HELD = 100_000
 LAST_SECONDS = 1.0
 """How long the store is waited for when the time to drain is over and nothing runs any more."""
 
+OVER_SECONDS = 0.1
+"""How often it is looked whether nothing runs any more, once the time to drain is over."""
+
 SUSPECT_TURN = 4
 BUSY_SUSPECT_TURN = 16
 """One claim in so many asks for suspects first; where there is always other work, that has to wait then."""
@@ -116,6 +119,7 @@ class Node:
         self._more = More(alone=False, shared=False)
         self._note_at = self._complain_at = 0.0
         self._draining = False
+        self._over_since: float | None = None
         self._rescuing: set[int] = set()
         self._keeper = Keeper(settings.keep, self._clock.now)
         self._report = Report(settings)
@@ -138,7 +142,8 @@ class Node:
             self._begin()
             while not self._over():
                 self._turn()
-            self._parting.leave(self._number)
+            if not self._parting.done:
+                self._parting.leave(self._number)
             while not self._parting.done:
                 self._turn()
             self._floor.let_runners_end()
@@ -224,14 +229,11 @@ class Node:
                 self._floor.restart(preload=True)
             case "drain":
                 self._floor.stop_all("drain", now)
-                self._ticker.set("gone", now + LAST_SECONDS)
+                self._await_last_words(now)
             case "well":
                 self._tell_well(now)
             case "gone":
-                if self._floor.over():
-                    self._parting.leave_untold(self._number)
-                else:
-                    self._ticker.set("gone", now + LAST_SECONDS)
+                self._await_last_words(now)
             case "suspect":
                 attempt = self._floor.suspects.cleared(now)
                 if attempt is not None:
@@ -250,6 +252,17 @@ class Node:
         self._ticker.soonest("drain", time.monotonic() + seconds)
         log.info("told to stop: %d running, given %g s to end", self._floor.close_down(), seconds)
         self._notifier.status(self._floor.status())
+
+    def _await_last_words(self, now: float) -> None:
+        """Leave though the store was not told, when nothing has run for a while."""
+        if self._over_since is None and self._floor.over():
+            self._over_since = now
+        if self._over_since is None:
+            self._ticker.set("gone", now + OVER_SECONDS)
+        elif now < self._over_since + LAST_SECONDS:
+            self._ticker.set("gone", self._over_since + LAST_SECONDS)
+        else:
+            self._parting.leave_untold(self._number)
 
     def _tell_well(self, now: float) -> None:
         """Tell the service manager, as often as it wants to hear it, that this loop goes round."""
@@ -444,7 +457,3 @@ def _raise_unless_busy(error: BaseException) -> None:
     """What can be done again at the next poll is no reason to stop."""
     if not isinstance(error, StoreBusy | StoreFull):
         raise error
-
-
-def _ignore(_result: Any, _error: BaseException | None) -> None:
-    return None
