@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 import duly
+from duly.engine.asking import Watch, ask
 from duly.engine.desk import MOST_CHANGED, Desk
 from duly.errors import ActionInvalid, OptionInvalid, WaitTimeout
 from duly.many import Cancels, Retries
-from duly.ports import Request
+from duly.ports import UNKNOWN, Filter, Glance, Reply, Request, Retried, TaskRow
 from duly.store.sqlite.store import SqliteStore
 from duly.testing.store_hands import Hands
 from tests.helpers import eventually
@@ -42,10 +43,11 @@ def stay(task: duly.Task) -> None:
         task.update("waits")
 
 
-def linger() -> None:
-    for seconds in (60, 0.5):
-        with suppress(duly.TaskStopped):
-            time.sleep(seconds)  # noqa: TID251 - it is work
+def linger(task: duly.Task) -> None:
+    with suppress(duly.TaskStopped):
+        task.update("lingers")
+        time.sleep(60)  # noqa: TID251 - it is work
+    time.sleep(0.5)  # noqa: TID251 - it is work
 
 
 def failed(app: duly.App, number: int) -> list[duly.Handle[Any]]:
@@ -90,7 +92,7 @@ def test_a_wait_for_those_that_run_may_be_too_short(tmp_path: Path) -> None:
         staying = app.action("test:stay", grace=30)(linger)
         with app.worker(1):
             runs = staying.submit()
-            eventually(lambda: runs.refresh().state == "running")
+            eventually(lambda: "update" in [event.kind for event in app.look(runs.id)[1]])
             with pytest.raises(WaitTimeout):
                 app.cancel(action="test:stay", wait=0)
             assert runs.wait(30).state == "cancelled"
@@ -183,6 +185,49 @@ def test_what_begins_meanwhile_is_left_alone_by_who_means_what_waits(full: Sqlit
     hands.claim_one()
     reply = full.exchange(verb.send(page))
     assert (reply.cancelled, hands.row(task_id).verdict) == ({}, None)
+
+
+@pytest.mark.parametrize("removed", [False, True])
+@pytest.mark.parametrize(
+    ("verb", "end"),
+    [
+        (lambda task_id: Desk().cancel(task_id, "enough", 30), "asked"),
+        (lambda _: Cancels({"state": "running"}).carry_out(Desk(), "enough", 30), (0, 1)),
+    ],
+)
+def test_what_was_removed_by_the_time_that_it_is_looked_at_has_stopped(
+    full: SqliteStore, verb: Callable[[str], Any], end: Any, *, removed: bool
+) -> None:
+    hands = Hands(full)
+    task_id = hands.submit()
+    held, carried_out = hands.claim_one(), verb(task_id)
+    asked = next(carried_out)
+    while not isinstance(asked, Watch):
+        asked = carried_out.send(full.exchange(asked) if isinstance(asked, Request) else asked(full))
+    hands.finish(held)
+    aged = next(aged for aged in full.survey(0, 1 << 62, 10_000) if aged.key == held.key)
+    full.empty([(aged.key, aged.ended_at)])
+    with pytest.raises(StopIteration) as ended:
+        carried_out.send(Glance(task_id, UNKNOWN, None, 0) if removed else full.glance([task_id])[0])
+    assert ended.value.value == end
+
+
+def test_what_others_cancel_and_retry_at_the_same_time_is_not_counted(app: duly.App) -> None:
+    """One reply tells of all that went in one transaction."""
+    app.submit_many(app.passport("mail:send") for _ in range(2))
+    own, other = ask(app._store(), app._desk.page(Filter(), "newest", None, 2))
+    cancelled = Reply(now=1, cancelled={own.id: "asked", other.id: "asked"})
+    retried = Reply(now=1, retried={own.id: Retried(True, "ready"), other.id: Retried(False, "ready")})
+    assert _page_of(Desk().cancel_page(Filter(), None, 9, ""), [own], cancelled)[:2] == (0, [own.id])
+    assert _page_of(Desk().retry_page(Filter(), None, 9), [own], retried)[:2] == (1, 0)
+
+
+def _page_of(verb: Any, rows: list[TaskRow], reply: Reply) -> Any:
+    next(verb)
+    verb.send(rows)
+    with pytest.raises(StopIteration) as end:
+        verb.send(reply)
+    return end.value.value
 
 
 # what cannot be meant

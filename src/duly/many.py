@@ -128,7 +128,7 @@ class Cancels(Many):
         asked = [task_id for page in pages for task_id in page.asked]
         for task_id in asked:
             if until is not None:
-                yield from desk.wait(task_id, max(0.0, until - time.monotonic()))
+                yield from desk.stopped(task_id, max(0.0, until - time.monotonic()))
         return CancelCount(sum(page.cancelled for page in pages), len(asked))
 
 

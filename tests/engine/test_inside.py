@@ -11,6 +11,7 @@ import pytest
 
 import duly
 from duly.app import App
+from duly.engine.desk import MOST_CHANGED
 from duly.engine.inside import Inside
 from duly.wire.runner import Ask, encode
 from tests.engine import family
@@ -253,3 +254,15 @@ def test_a_question_with_what_is_of_another_type_is_refused_in_the_handler(app: 
     code, told = run(app, "try_to", what)
     assert code == "option_invalid"
     assert words in told
+
+
+@pytest.mark.parametrize("most", [-1, MOST_CHANGED + 1])
+@pytest.mark.parametrize(
+    "verb", ["page({}, 'newest', None, {})", "cancel_page({}, None, {}, '')", "retry_page({}, None, {})"]
+)
+def test_who_asks_for_a_page_without_end_is_refused(app: App, verb: str, most: int) -> None:
+    """Only code that got hold of the desk does: all that would be one transaction."""
+    asked = "app._desk." + verb.format("__import__('duly').ports.Filter()", most)
+    code, told = run(app, "try_to", f"__import__('duly').engine.asking.ask(app._store(), {asked})")
+    assert code == "option_invalid"
+    assert f"{verb.partition('(')[0]} cannot be asked for with this" in told

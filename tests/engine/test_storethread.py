@@ -137,6 +137,18 @@ def test_two_nodes_of_one_app_have_a_transaction_each(thread: StoreThread, lane:
     assert replies[0] is not replies[1]
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_a_cancel_of_what_is_in_some_states_stands_for_no_other_cancel_of_the_same_task(
+    thread: StoreThread, lane: int, order: tuple[int, ...]
+) -> None:
+    asked(thread, submit(submission("t", lane)))
+    cancels = [CancelAsked("t", "", (State.SCHEDULED,)), CancelAsked("t", ""), CancelAsked("t", "", (State.RUNNING,))]
+    with Held(thread):
+        answers = {place: posted(thread, Request(cancels=[cancels[place]])) for place in order}
+    found = {place: answer.get(timeout=SECONDS).cancelled for place, answer in answers.items()}
+    assert found == {0: {}, 1: {"t": "cancelled"}, 2: {}}
+
+
 def test_what_is_asked_for_twice_in_one_transaction_is_there_once() -> None:
     first, again = submission("t", 1), submission("t", 1)
     both = merged([

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
@@ -227,8 +228,13 @@ class Desk:
         check_reason(reason)
         answer = yield from self.cancel_now(task_id, reason)
         if answer == "asked" and until is not None:
-            yield from self.wait(task_id, max(0.0, until - time.monotonic()))
+            yield from self.stopped(task_id, max(0.0, until - time.monotonic()))
         return answer
+
+    def stopped(self, task_id: str, timeout: float) -> Verb[None]:
+        """Wait until a task that was asked to stop has ended; what was removed meanwhile has. Raises `WaitTimeout`."""
+        with suppress(TaskNotFound):
+            yield from self.news(task_id, NEVER, timeout)
 
     def cancel_now(self, task_id: str, reason: str) -> Verb[CancelAnswer]:
         """Cancel a task, and wait for nothing but the commit."""
@@ -244,8 +250,11 @@ class Desk:
         if not rows:
             return CancelPage(0, [], None)
         reply = yield Request(cancels=[CancelAsked(row.id, reason, wanted.states) for row in rows])
-        asked = [task_id for task_id, answer in reply.cancelled.items() if answer == "asked"]
-        return CancelPage(len(reply.cancelled) - len(asked), asked, last_of(rows))
+        answers = {
+            row.id: reply.cancelled[row.id] for row in rows if row.id in reply.cancelled
+        }  # others' are there, too
+        asked = [task_id for task_id, answer in answers.items() if answer == "asked"]
+        return CancelPage(len(answers) - len(asked), asked, last_of(rows))
 
     # retrying
     def retry_page(self, wanted: Filter, after: After, most: int) -> Verb[RetryPage]:
@@ -254,8 +263,9 @@ class Desk:
         if not rows:
             return RetryPage(0, 0, None)
         reply = yield Request(retries=[row.id for row in rows])
-        retried = sum(answer.done for answer in reply.retried.values())
-        return RetryPage(retried, len(reply.retried) - retried, last_of(rows))
+        answers = [reply.retried[row.id] for row in rows if row.id in reply.retried]  # others' are there, too
+        retried = sum(answer.done for answer in answers)
+        return RetryPage(retried, len(answers) - retried, last_of(rows))
 
     def retry(self, task_id: str) -> Verb[str]:
         """Have a task tried again; returns its state. Raises `RetryRefused` and `TaskNotFound`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -17,7 +17,7 @@ from duly.core.outcome import Invalid, Outcome, Success
 from duly.core.passport import Options, Passport
 from duly.engine.asking import Carrier, Verb, pursue
 from duly.engine.attempt import Attempt
-from duly.engine.desk import After, CancelAnswer, CancelPage, Desk, RetryPage
+from duly.engine.desk import MOST_CHANGED, After, CancelAnswer, CancelPage, Desk, RetryPage
 from duly.errors import (
     DulyError,
     ErrorData,
@@ -36,6 +36,9 @@ MOST_TOGETHER = 1_000
 
 MOST_ASKED = 64 * 1024 * 1024
 """Bytes that one runner may have asked for and not been answered, beside four payloads of the largest size."""
+
+Most: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MOST_CHANGED)]
+"""How many tasks a page may have: a handler's own code asks for no more, and nobody else waits for long."""
 
 MOST_MOMENT = 1 << 60
 MOST_NAME = 200
@@ -56,12 +59,12 @@ def _kind(takes: Any, gives: Any) -> Kind:
 KINDS = {
     "submit": _kind(tuple[list[Passport]], dict[str, str]),
     "cancel_now": _kind(tuple[str, str], CancelAnswer),
-    "cancel_page": _kind(tuple[Filter, After, int, str], CancelPage),
+    "cancel_page": _kind(tuple[Filter, After, Most, str], CancelPage),
     "retry": _kind(tuple[str], str),
-    "retry_page": _kind(tuple[Filter, After, int], RetryPage),
+    "retry_page": _kind(tuple[Filter, After, Most], RetryPage),
     "find": _kind(tuple[str], TaskRow),
     "large": _kind(tuple[int, Part], str),
-    "page": _kind(tuple[Filter, str, After, int], list[TaskRow]),
+    "page": _kind(tuple[Filter, str, After, Most], list[TaskRow]),
     "runs": _kind(tuple[str, int], list[EventRow]),
     "last_update": _kind(tuple[str], Any),
     "declared": _kind(tuple[str, int | None, str | None], Declared),

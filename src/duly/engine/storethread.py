@@ -322,7 +322,8 @@ class StoreThread:
             if isinstance(job, Request):
                 submits += len(job.submits)
                 two_holders = _holds(job) and any(_holds(request) for request, _ in requests)
-                if requests and (two_holders or submits > MOST_TOGETHER):  # a transaction each
+                choosy = _chooses(job) or any(_chooses(request) for request, _ in requests[:1])
+                if requests and (two_holders or choosy or submits > MOST_TOGETHER):  # a transaction each
                     self._exchange(store, requests)
                     requests, submits = [], len(job.submits)
                 requests.append((job, done))
@@ -393,8 +394,13 @@ def _holds(request: Request) -> bool:
     return request.node is not None or bool(request.changes)
 
 
+def _chooses(request: Request) -> bool:
+    """Whether it cancels only what is in certain states: it must not stand for another's cancel of the same task."""
+    return any(cancel.only is not None for cancel in request.cancels)
+
+
 def merged(requests: list[Request]) -> Request:
-    """Put requests, of which at most one is a holder's, into one."""
+    """Put requests, of which at most one is a holder's and none chooses what it cancels, into one."""
     if len(requests) == 1:
         return requests[0]
     holder = next((request for request in requests if _holds(request)), Request())
