@@ -7,6 +7,7 @@ import os
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from subprocess import Popen
 
 import pytest
@@ -194,3 +195,104 @@ def test_the_gate_is_open_again_at_the_commit_not_only_when_the_statement_return
     hands.submit()
     assert shut == [True, False]
     os.close(probe)
+
+
+def held_gate(path: str) -> lockfile.LockFile:
+    gate = lockfile.hold(path)
+    assert isinstance(gate, lockfile.LockFile)
+    return gate
+
+
+def open_files() -> list[str]:
+    found = []
+    for fd in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            found.append(os.readlink(f"/proc/self/fd/{fd}"))
+    return found
+
+
+def waited_in_vain(gate: lockfile.LockFile) -> None:
+    """Have a helper wait for the gate for nobody."""
+    with gate.turn:
+        assert not gate.enter(0.01)
+        gate.leave()
+
+
+def test_a_store_that_is_closed_while_a_helper_waits_for_the_gate_ends_no_later_life(
+    path: str, start: Start, open_store: Callable[..., SqliteStore]
+) -> None:
+    gate = held_gate(path)
+    child = start("gate = opened()._lockfile; say(gate.enter(1)); heard(); gate.leave(); say('left'); heard()")
+    other = start("store = opened()\nwhile heard():\n    say([node.number for node in store.dead()])")
+    assert line(child) == "True"
+    waited_in_vain(gate)
+    lockfile.release(gate)
+    store = open_store()
+    store.enlist("mine", "", "")
+    tell(child)
+    assert line(child) == "left"
+    eventually(gate.is_idle)
+    tell(other)
+    assert line(other) == "[]"
+
+
+def test_a_side_file_that_was_let_go_of_while_a_helper_waits_is_closed_after_all(path: str, start: Start) -> None:
+    gate = held_gate(path)
+    gate.live(7)
+    child = start("gate = opened()._lockfile; say(gate.enter(1)); heard(); gate.leave(); heard()")
+    other = start("store = opened(); heard(); say(store._lockfile.lives(7))")
+    assert line(child) == "True"
+    waited_in_vain(gate)
+    lockfile.release(gate)
+    tell(other)
+    assert line(other) == "False"
+    open_there = os.path.realpath(path) + "-duly"
+    assert open_there in open_files()
+    tell(child)
+    eventually(lambda: open_there not in open_files())
+
+
+def test_a_late_gate_is_given_back_before_this_process_enters_it_again(
+    path: str, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = held_gate(path)
+    child = start("gate = opened()._lockfile; say(gate.enter(1)); heard(); gate.leave(); say('left'); heard()")
+    other = start("store = opened(); heard(); say(store._lockfile.enter(0.05))")
+    assert line(child) == "True"
+    came, go_on = threading.Event(), threading.Event()
+    give = lockfile._Waiter.give
+    monkeypatch.setattr(lockfile._Waiter, "give", lambda waiter: (came.set(), go_on.wait(30), give(waiter))[2])
+    waited_in_vain(gate)
+    tell(child)
+    assert came.wait(30)  # the helper has the gate, and does not know yet that nobody wants it
+    with gate.turn:
+        timer = threading.Timer(0.05, go_on.set)
+        timer.start()
+        assert gate.enter(30)
+        timer.join(30)
+        tell(other)
+        assert line(other) == "False"
+        gate.leave()
+    lockfile.release(gate)
+
+
+def test_an_interrupt_anywhere_in_a_wait_for_the_gate_leaves_it_to_others(
+    store: SqliteStore, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("duly.store.sqlite.file.GATE_SECONDS", 0.001)
+    hands = Hands(store)
+    child = start("""
+gate = opened()._lockfile
+say(gate.enter(10))
+while heard():
+    gate.leave(); say('left'); heard(); say(gate.enter(10))
+""")
+    assert line(child) == "True"
+    place = 1
+    while interrupted_at(place, hands.submit):
+        tell(child)
+        assert line(child) == "left"
+        tell(child)
+        assert line(child) == "True", f"after an interrupt at instruction {place}"
+        place += 1
+    assert place > 60

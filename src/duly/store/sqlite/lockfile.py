@@ -9,7 +9,9 @@ whoever rings nodes need not read who they are each time.
 Record locks belong to a process, not to a descriptor: the holder itself sees its own as free, and closing any
 descriptor of the file drops them all. So a process has one `LockFile` per file, the only module-level state of duly,
 made anew after a fork. And as a blocked lock cannot be interrupted, a helper thread waits for the gate; one that
-comes too late is given back.
+comes too late is given back. Until then this process enters by the helper alone, as it would share what is given back.
+Nor does it close the file: the kernel drops all its locks on it, also those of another descriptor, if one is closed
+while a lock is waited for.
 """
 
 from __future__ import annotations
@@ -31,6 +33,14 @@ _open: dict[str, LockFile] = {}
 _lock = threading.Lock()
 
 
+def _after_fork() -> None:
+    global _lock  # noqa: PLW0603 - a helper of the parent may have had it
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 class LockFile:
     """This process's hold on one side file; got by `hold`, shared, and let go of by `release`."""
 
@@ -46,6 +56,7 @@ class LockFile:
         self._entered = False  # or about to
         self._wanted: queue.SimpleQueue[_Waiter | None] = queue.SimpleQueue()
         self._helper: threading.Thread | None = None
+        self._last: _Waiter | None = None
 
     def is_there(self) -> bool:
         """Whether others find it by its path: a store may have been deleted, and made anew."""
@@ -100,37 +111,71 @@ class LockFile:
         of these are such that no interrupt can come between taking one and knowing it.
         """
         self._entered = True
-        try:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, GATE)
-        except OSError:
-            return self._ask_helper().wait(seconds)
-        return True
+        if self.is_idle():
+            with suppress(OSError):
+                fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, GATE)
+                return True
+        return self._ask_helper().wait(seconds)
 
     def leave(self) -> None:
         """Let the next one in; to be called again does no harm."""
         if self._entered:
+            if self._last is not None:
+                self._last.give_up()
             fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, GATE)
             self._entered = False
+
+    def is_idle(self) -> bool:
+        """Whether the helper waits for no gate, nor is about to give one back."""
+        return self._last is None or self._last.over
 
     def _ask_helper(self) -> _Waiter:
         if self._helper is None:
             self._helper = threading.Thread(target=self._help, name="duly-gate", daemon=True)
+        if self._helper.ident is None:
             self._helper.start()
-        waiter = _Waiter()
+        waiter = self._last = _Waiter()  # known before it is begun: an interrupt may come between
         self._wanted.put(waiter)
         return waiter
 
     def _help(self) -> None:
-        while (waiter := self._wanted.get()) is not None:
-            with suppress(OSError):
+        while True:
+            waiter = self._wanted.get()
+            if waiter is not None:
+                self._wait_for_gate(waiter)
+            elif self._close_if_unused():
+                return
+
+    def _wait_for_gate(self, waiter: _Waiter) -> None:
+        with suppress(OSError):
+            if waiter.is_wanted():
                 fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, GATE)
                 if not waiter.give():
                     fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, GATE)
+        waiter.over = True
 
-    def close(self) -> None:
-        """Drop every lock of this process on the file."""
+    # the end
+    def let_go(self) -> None:
+        """Drop every lock of this process on the file, and close it as soon as the helper is idle; within `_lock`."""
+        self._own.clear()
+        if self.is_idle():
+            self._close()
+        else:
+            fcntl.lockf(self._fd, fcntl.LOCK_UN)
         self._wanted.put(None)
-        os.close(self._fd)
+
+    def _close_if_unused(self) -> bool:
+        with _lock:
+            if not self.users:
+                self._close()
+            return not self.users
+
+    def _close(self) -> None:
+        if _open.get(self.path) is self:
+            del _open[self.path]
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
 
 class Alone:
@@ -180,18 +225,27 @@ class _Waiter:
         self._lock = threading.Lock()
         self._came = threading.Event()
         self._gone = False
+        self.over = False
+        """Whether the helper will touch the gate no more for it."""
 
     def wait(self, seconds: float) -> bool:
         try:
             self._came.wait(seconds)
         finally:
-            with self._lock:
-                self._gone = not self._came.is_set()
+            self.give_up()
+        return not self._gone
+
+    def give_up(self) -> None:
+        with self._lock:
+            self._gone = not self._came.is_set()
+
+    def is_wanted(self) -> bool:
         return not self._gone
 
     def give(self) -> bool:
         with self._lock:
             if not self._gone:
+                self.over = True
                 self._came.set()
             return not self._gone
 
@@ -210,12 +264,10 @@ def hold(database: str) -> LockFile | Alone:
 
 
 def release(lockfile: LockFile | Alone) -> None:
-    """Let go of a lock file; the last one to do so closes it."""
+    """Let go of a lock file; with the last one to do so goes every lock on it."""
     if isinstance(lockfile, Alone):
         return
     with _lock:
         lockfile.users -= 1
         if lockfile.users == 0 and lockfile.pid == os.getpid():
-            if _open.get(lockfile.path) is lockfile:
-                del _open[lockfile.path]
-            lockfile.close()
+            lockfile.let_go()
