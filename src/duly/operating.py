@@ -245,7 +245,6 @@ class Operating:
         >>> app.prune()
         Tidied(emptied=0, removed=0)
         """
-
         moment = time.time_ns() // 1000  # what ends from here on is not for this one: so it comes to an end
 
         def doing(step: Callable[[Store], T]) -> Verb[T]:

@@ -236,6 +236,48 @@ def test_after_a_fork_it_begins_anew(store: SqliteStore, tmp_path: Path) -> None
     assert ids(tmp_path / "copy.db") == list(range(600))
 
 
+def test_after_a_fork_before_its_end_it_begins_anew_too(store: SqliteStore, tmp_path: Path) -> None:
+    fill(store)
+    with closing(Copy(store.path, str(tmp_path / "copy.db"))) as copy:
+        while copy.step():
+            pass
+        copy.before_fork()
+        copy.after_fork()
+        fill(store, 500, 100)
+        copy.finish()
+    assert ids(tmp_path / "copy.db") == list(range(600))
+
+
+def test_a_fork_waits_while_it_is_checked(store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(store)
+    checked = threading.Event()
+    to_disk = backup._bring_to_disk
+    with closing(Copy(store.path, str(tmp_path / "copy.db"))) as copy:
+        at_rest: list[bool] = []
+
+        def rest() -> None:
+            copy.before_fork()
+            at_rest.append(checked.is_set())
+            copy.after_fork()
+
+        fork = threading.Thread(target=rest)
+
+        def bring(path: str) -> None:
+            if not checked.is_set():
+                fork.start()
+                fork.join(0.1)
+                checked.set()
+            to_disk(path)
+
+        monkeypatch.setattr(backup, "_bring_to_disk", bring)
+        while copy.step():
+            pass
+        copy.finish()
+        fork.join()
+    assert at_rest == [True]
+    assert ids(tmp_path / "copy.db") == list(range(500))
+
+
 def test_what_the_old_copy_was_is_there_until_the_new_one_is_whole(store: SqliteStore, tmp_path: Path) -> None:
     fill(store)
     place = tmp_path / "copy.db"

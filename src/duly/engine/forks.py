@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import ExitStack
 from typing import Protocol
 from weakref import WeakSet
 
@@ -40,12 +41,14 @@ def care_for(cared: Cared) -> None:
 
 def _before() -> None:
     _lock.acquire()
-    for cared in list(_all):
-        _resting.append(cared)  # first: should an interrupt come, it is still told to go on
-        cared.before_fork()
+    with ExitStack() as stack:  # all come to rest, whoever fails
+        for cared in list(_all):
+            _resting.append(cared)  # first: should an interrupt come, it is still told to go on
+            stack.callback(cared.before_fork)
 
 
 def _after() -> None:
-    while _resting:
-        _resting.pop().after_fork()
-    _lock.release()
+    with ExitStack() as stack:
+        stack.callback(_lock.release)
+        while _resting:
+            stack.callback(_resting.pop().after_fork)

@@ -70,14 +70,17 @@ class Copy:
     def step(self) -> Copied | None:
         """Copy the next pages, and return how far it is; None when all are."""
         with self._lock:
-            backup = self._backup or self._begin()
-            if backup.done:
-                return None
-            try:
-                backup.step(PAGES)
-            except apsw.Error as error:
-                raise self._explained(error) from error
-            return Copied(backup.page_count - backup.remaining, backup.page_count)
+            return self._step()
+
+    def _step(self) -> Copied | None:
+        backup = self._backup or self._begin()
+        if backup.done:
+            return None
+        try:
+            backup.step(PAGES)
+        except apsw.Error as error:
+            raise self._explained(error) from error
+        return Copied(backup.page_count - backup.remaining, backup.page_count)
 
     def _explained(self, error: apsw.Error) -> StoreError:
         """Tell why nothing more could be copied; of what the system said SQLite keeps nothing here, so it is asked."""
@@ -109,6 +112,12 @@ class Copy:
 
     def finish(self) -> None:
         """Check the copy, bring it to the disk and put it in its place; returns when all that is so for good."""
+        with self._lock:  # a fork waits for all of it
+            while self._step():  # a fork that came before it has let go of all
+                pass
+            self._finish()
+
+    def _finish(self) -> None:
         assert self._target is not None
         self._let_go()
         with _told(self.path, self._target):
