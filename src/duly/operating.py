@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, Unpack, overload
+from typing import Any, Unpack, overload
 
 from duly.core import units
 from duly.core.keeping import Keep
 from duly.engine import forks
-from duly.engine.asking import Carrier, Verb, aask, ask
+from duly.engine.asking import Carrier, Verb, aask, ask, call
 from duly.engine.desk import CancelAnswer, Desk
 from duly.engine.keeper import Keeper, Tidied
 from duly.errors import OptionInvalid
@@ -18,8 +18,6 @@ from duly.handle import Handle
 from duly.listing import PauseInfo, paused_by, pauses
 from duly.many import CancelCount, Cancels, Retries, RetryCount, Which
 from duly.ports import Backup, Copied, Finding, Lane, NodeRow, Step, Store, Tally
-
-T = TypeVar("T")
 
 
 class Operating:
@@ -247,64 +245,39 @@ class Operating:
         """
         moment = time.time_ns() // 1000  # what ends from here on is not for this one: so it comes to an end
 
-        def doing(step: Callable[[Store], T]) -> Verb[T]:
-            result: T = yield step
-            return result
-
         keeper, store = Keeper(self._keep(), lambda: moment), self._store()
         if dry_run:
-            return ask(store, doing(keeper.count))
+            return ask(store, call(keeper.count))
         while True:
             began = time.monotonic()
-            if ask(store, doing(keeper.advance)):
+            if ask(store, call(keeper.advance)):
                 return keeper.tidied
             time.sleep(time.monotonic() - began)
 
     def examine(self) -> list[Finding]:
         """Look at the store's health; may read all of it. Raises `StoreError`."""
-
-        def examining() -> Verb[list[Finding]]:
-            findings: list[Finding] = yield lambda store: store.examine()
-            return findings
-
-        return ask(self._store(), examining())
+        return ask(self._store(), call(lambda store: store.examine()))
 
     def nodes(self) -> list[tuple[NodeRow, bool]]:
         """Return the nodes that are enlisted, and whether each of them lives. Raises `StoreError`."""
 
-        def looking() -> Verb[list[tuple[NodeRow, bool]]]:
-            dead: list[NodeRow] = yield lambda store: store.dead()
-            nodes: list[NodeRow] = yield lambda store: store.nodes()
-            return [(node, node not in dead) for node in nodes]
+        def look(store: Store) -> list[tuple[NodeRow, bool]]:
+            dead = store.dead()
+            return [(node, node not in dead) for node in store.nodes()]
 
-        return ask(self._store(), looking())
+        return ask(self._store(), call(look))
 
     def stats(self) -> list[Tally]:
         """Count all tasks; reads much, and keeps nobody from writing. Raises `StoreError`."""
-
-        def counting() -> Verb[list[Tally]]:
-            tallies: list[Tally] = yield lambda store: store.stats()
-            return tallies
-
-        return ask(self._store(), counting())
+        return ask(self._store(), call(lambda store: store.stats()))
 
     def submitted(self) -> int:
         """Return how many tasks were ever submitted, those that were removed included. Raises `StoreError`."""
-
-        def counting() -> Verb[int]:
-            tasks: int = yield lambda store: store.submitted()
-            return tasks
-
-        return ask(self._store(), counting())
+        return ask(self._store(), call(lambda store: store.submitted()))
 
     def lanes(self) -> list[Lane]:
         """Return each queue, action and version that a task was ever submitted for, or a worker served."""
-
-        def looking() -> Verb[list[Lane]]:
-            lanes: list[Lane] = yield lambda store: store.lanes()
-            return lanes
-
-        return ask(self._store(), looking())
+        return ask(self._store(), call(lambda store: store.lanes()))
 
 
 def _one(task_id: str, which: Which, *, dry_run: bool) -> str:

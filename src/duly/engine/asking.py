@@ -71,6 +71,12 @@ class Carrier(Protocol):
         """Tell `done` what a `Watch` is answered with, unless what is returned is called before; `post` as above."""
 
 
+def call(function: Callable[[Store], T]) -> Verb[T]:
+    """Call one function of the store."""
+    result: T = yield function
+    return result
+
+
 def ask(thread: Carrier, verb: Verb[T]) -> T:
     """Carry out a verb, waiting in this thread."""
     try:

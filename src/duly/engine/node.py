@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from duly.core.action import Policy
 from duly.core.estimate import RunTime
-from duly.engine.asking import ask
+from duly.engine.asking import ask, call
 from duly.engine.attempt import Attempt
 from duly.engine.clock import Clock
 from duly.engine.console import Console
@@ -164,12 +164,12 @@ class Node:
 
     def _begin(self) -> None:
         thread, label = self._thread, self._settings.label
-        self._clock.follow(ask(thread, _call(lambda store: store.now)))
-        self._number = ask(thread, _call(lambda store: store.enlist(self.name, self._bell.address, label)))
+        self._clock.follow(ask(thread, call(lambda store: store.now)))
+        self._number = ask(thread, call(lambda store: store.enlist(self.name, self._bell.address, label)))
         self._cycle.node = self._number
-        self._roster.set_lanes(*ask(thread, _call(self._read_lanes)))
-        ask(thread, _call(lambda store: store.keeping(self._roster.keeps())))
-        for dead in ask(thread, _call(lambda store: store.dead())):  # by the policies of their lanes
+        self._roster.set_lanes(*ask(thread, call(self._read_lanes)))
+        ask(thread, call(lambda store: store.keeping(self._roster.keeps())))
+        for dead in ask(thread, call(lambda store: store.dead())):  # by the policies of their lanes
             self._rescue(dead)
         self._floor.start(preload=True)
         self._epoll.register(self._bell, select.EPOLLIN)
@@ -447,10 +447,6 @@ class Node:
     def _rescued(self, number: int) -> None:
         self._rescuing.discard(number)
         self._look = True
-
-
-def _call(function: Callable[[Any], Any]) -> Any:
-    return (yield function)
 
 
 def _raise_unless_busy(error: BaseException) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from duly.engine.asking import ask
+from duly.engine.asking import ask, call
 from duly.engine.storethread import StoreThread
 from duly.errors import StoreBusy, StoreError, StoreFull
 from duly.ports import Store
@@ -50,7 +50,7 @@ class Parting:
             return
         if told:
             with suppress(StoreError):
-                ask(self._thread, _call(lambda store: _strike_off(store, number)))
+                ask(self._thread, call(lambda store: _strike_off(store, number)))
                 return
         self._abandon(number)
 
@@ -65,7 +65,3 @@ class Parting:
 def _strike_off(store: Store, number: int) -> None:
     store.tidy(wanted=False)
     store.leave(number)
-
-
-def _call(function: Callable[[Store], None]) -> Any:
-    return (yield function)
