@@ -132,6 +132,14 @@ def test_rates_count_what_came_and_went_between_two_looks() -> None:
     assert rates(Look(10, 5), Look(10, 6), 2) == Rates(0.0, 0.0), "one was retried"
 
 
+def test_it_rests_between_two_looks_though_told_not_to(cli: "Cli") -> None:
+    cli("submit", "-a", "shop", "email:send", '"ann"')
+    watching = cli.start("stats", "-a", "shop", "--watch", "--every", "0", "--json")
+    at = [datetime.fromisoformat(line(watching)["at"]) for _ in range(4)]
+    assert watching.end(signal.SIGINT).code == 0
+    assert (at[-1] - at[0]).total_seconds() >= 0.3
+
+
 def test_how_often_is_said_of_watching_alone(cli: "Cli") -> None:
     done = cli("stats", "-a", "shop", "--every", "1s")
     assert (done.code, "add --watch" in done.err) == (2, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -12,6 +13,7 @@ from subprocess import Popen
 
 import pytest
 
+from duly.errors import StoreUnavailable
 from duly.store.sqlite import lockfile
 from duly.store.sqlite.store import SqliteStore
 from duly.testing.store_hands import Hands
@@ -156,6 +158,25 @@ def test_a_writer_goes_on_without_its_turn_if_somebody_sits_in_the_gate(
     assert line(child) == "True"
     hands.submit()
     assert len(hands.claim()) == 1
+
+
+def test_a_byte_that_cannot_be_locked_at_all_is_not_taken_for_one_that_is_held(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would look for a free one for ever."""
+    lock = fcntl.lockf
+
+    def out_of_locks(descriptor: int, how: int, size: int, start: int) -> None:
+        if start != lockfile.GATE:
+            if start > lockfile.NODES + 100:
+                raise AssertionError("goes on and on")
+            raise OSError(errno.ENOLCK, "No locks available")
+        lock(descriptor, how, size, start)
+
+    monkeypatch.setattr(fcntl, "lockf", out_of_locks)
+    for verb in (lambda: store.enlist("mine", "", ""), store.tidy):
+        with pytest.raises(StoreUnavailable, match="-duly: cannot be locked: No locks available"):
+            verb()
 
 
 def test_a_forked_process_has_a_hold_of_its_own(path: str, start: Start) -> None:

@@ -23,6 +23,8 @@ from duly.ports import NodeRow, Tally
 
 STATES = ("scheduled", "ready", "running", "cancelling", "succeeded", "failed", "cancelled", "expired")
 WAITING = STATES[:2]
+LEAST = 0.1
+"""Seconds between two looks of `--watch`, at least."""
 
 
 class Row(NamedTuple):
@@ -58,7 +60,7 @@ Examples:
 @app_option
 @url_option
 @click.option("--watch", is_flag=True, help="Count again and again until Ctrl-C, and tell how many a second.")
-@click.option("--every", metavar="TIME", help="With --watch: how often; 2s unless said.")
+@click.option("--every", metavar="TIME", help="With --watch: how often; 2s unless said, 100ms at least.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document; with --watch one a line.")
 @talk_options
 def command(app_name: str | None, url: str | None, watch: bool, every: str | None, as_json: bool) -> None:
@@ -77,7 +79,7 @@ def command(app_name: str | None, url: str | None, watch: bool, every: str | Non
     check_store(store)
     declared = None if app is None else {(action.name, action.version) for action in app.actions}
     if watch:
-        seconds = units.seconds(every or "2s", "every")
+        seconds = max(LEAST, units.seconds(every or "2s", "every"))
         watching(lambda: _look(store, declared), _as_data, _lines, seconds, as_json=as_json)
         return
     look = _look(store, declared)

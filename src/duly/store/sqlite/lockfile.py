@@ -16,12 +16,15 @@ while a lock is waited for.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import queue
 import struct
 import threading
 from contextlib import suppress
+
+from duly.errors import StoreUnavailable
 
 GATE = 0
 NODES = 1_000
@@ -71,13 +74,17 @@ class LockFile:
 
     # nodes
     def live(self, node: int) -> bool:
-        """Take a node's byte; False if it is held already."""
+        """Take a node's byte; False if it is held already. Raises `StoreUnavailable` where nothing can be locked."""
         if node in self._own:
             return False
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, NODES + node)
-        except OSError:
-            return False
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                return False
+            raise StoreUnavailable(
+                f"{self.path}: cannot be locked: {error.strerror}; a store wants a disk of this machine"
+            ) from error
         self._own.add(node)
         return True
 
