@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import apsw
 import pytest
 
 from duly.core.keeping import Keep
@@ -257,3 +259,37 @@ def test_a_call_that_fails_is_a_typed_error_or_none_and_does_nothing_by_half(nam
 
 FULL = 100
 """Points of each verb."""
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+def test_a_claim_that_was_committed_is_answered_whatever_comes_of_reading_payloads(stage: Stage, lasting: bool) -> None:
+    _, _, calls = stage.seen(Verb(lambda scene: scene.hands.claim(7)))
+    scene = stage.scene()
+    with stage.trouble.fault(Fault("pread64", errno.ENOSPC, lasting), calls["pread64"] - 1):
+        claims = scene.hands.claim(7)
+    assert stage.trouble.came
+    assert len(claims) == (6 if lasting else 7)
+    kept = {held.id for held in scene.store.held(scene.node, 100)}
+    assert {"large", *(held.id for held in claims)} <= kept  # it is given back when both are compared
+    assert scene.hands.change(ended(claims[0])).done
+    scene.store.close()
+
+
+def test_what_was_committed_is_answered_though_no_setting_can_be_changed_after_it(stage: Stage) -> None:
+    scene = stage.scene()
+    refused: list[str] = []
+
+    def refuse(_cursor: apsw.Cursor, statement: str, _bindings: object) -> bool:
+        if statement == "pragma synchronous = normal":
+            refused.append(statement)
+            raise apsw.BusyError("database is locked")
+        return True
+
+    connection = scene.store._connection
+    assert connection is not None
+    connection.exec_trace = refuse
+    assert scene.hands.change(ended(scene.held[0])).done
+    assert refused
+    connection.exec_trace = None
+    assert scene.hands.claim(1)
+    scene.store.close()

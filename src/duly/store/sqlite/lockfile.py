@@ -69,8 +69,9 @@ class LockFile:
             return False
 
     def touch(self) -> None:
-        """Have it felt by who watches the file."""
-        os.pread(self._fd, 1, 0)
+        """Have it felt by who watches the file; who does not feel it looks when its time has come."""
+        with suppress(OSError):
+            os.pread(self._fd, 1, 0)
 
     # nodes
     def live(self, node: int) -> bool:

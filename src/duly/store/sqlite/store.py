@@ -12,7 +12,7 @@ import msgspec
 
 from duly.core.lifecycle import CANCEL, Standing, cancelled_from, retry
 from duly.core.task import ENDED, Change, Held, shown
-from duly.errors import StoreError
+from duly.errors import StoreBusy, StoreError, StoreFull
 from duly.ports import (
     Asked,
     EventRow,
@@ -46,6 +46,9 @@ from duly.store.sqlite.ripples import FileRipples
 from duly.store.sqlite.rows import Batch, Rows, only_submits, text, with_children, without_orphans
 from duly.store.sqlite.upkeep import Upkeep
 
+TRIES = 3
+"""How often a payload is read at most while the store is busy; each waits for as long as others are waited for."""
+
 _NEWEST = 1 << 62
 _encode = msgspec.json.encode
 _asked = msgspec.json.Decoder(list[Asked]).decode
@@ -71,16 +74,18 @@ class SqliteStore(Lanes, Upkeep):
         rows, reply, ring = Rows(request), Reply(now=0), set(request.ring)
         # A claim alone need not reach the disk: if the machine dies, so does its node, and the task is ready again.
         self._transact(lambda _: self._exchange(request, rows, reply, ring, large=large), durable=rows.any)
+        # From here on it is done: who is told that the store is busy would do it again.
         if request.node is not None and not reply.claims:
-            self._set_durable(durable=False)  # the next one will claim; who waits for that is spared 40 µs
+            with suppress(apsw.Error):
+                self._set_durable(durable=False)  # the next one will claim; who waits for that is spared 40 µs
         if not reply.done:
             return Reply(now=reply.now, done=False)
         if rows.events and self._lockfile is not None:
             self._lockfile.touch()
         if self._ringer is not None:
             self._ringer.ring(ring)
-        for place in apart(reply.claims):
-            reply.claims[place] = self._with_payload(reply.claims[place])
+        if places := apart(reply.claims):
+            self._read_payloads(reply.claims, places)
         return reply
 
     def _exchange(self, request: Request, rows: Rows, reply: Reply, ring: set[str], *, large: bool) -> None:
@@ -252,10 +257,22 @@ class SqliteStore(Lanes, Upkeep):
         if self._connection.changes() != len(chunks):  # this machine slept, say
             raise StoreError(f"{self.path}: what was written an hour ago is swept by now; try again")
 
-    def _with_payload(self, held: Held) -> Held:
+    def _read_payloads(self, claims: list[Held], places: list[int]) -> None:
+        """Fill in payloads; a task whose cannot be read just now is left out, and later found not to be held here."""
+        for place in reversed(places):
+            payload = self._payload(claims[place])
+            if payload is None:
+                del claims[place]
+            else:
+                claims[place] = msgspec.structs.replace(claims[place], payload=payload)
+
+    def _payload(self, held: Held) -> str | None:
         reference = named(held.payload)
         assert reference is not None
-        return msgspec.structs.replace(held, payload=self._whole(reference, held.key))
+        for _ in range(TRIES):
+            with suppress(StoreBusy, StoreFull):
+                return self._whole(reference, held.key)
+        return None
 
     def _whole(self, reference: Reference, key: int) -> str:
         """Read a text that is kept apart; what is damaged or gone is no JSON, which ends a task as invalid."""
