@@ -277,6 +277,8 @@ def test_neither_cancels_what_failed_nor_retries_what_is_ready(app: duly.App) ->
         app.cancel(state="failed")
     with pytest.raises(OptionInvalid, match="ready cannot be retried"):
         app.retry(state=["failed", "ready"])
+    with pytest.raises(OptionInvalid, match="waiting cannot be retried: failed or scheduled can"):
+        app.retry(state="waiting")
 
 
 def test_async_twins_do_the_same(app: duly.App) -> None:

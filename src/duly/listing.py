@@ -110,7 +110,7 @@ def filter_of(
     """Return what is asked for as data; raises `OptionInvalid` and `ActionInvalid`."""
     now = datetime.now(UTC)
     return Filter(
-        states=None if state is None else _states_of(state),
+        states=None if state is None else states_of(state),
         action=None if action is None else str(parse_action(action)),
         queue=None if queue is None else check_queue(queue),
         since=None if since is None else _since(since, now),
@@ -132,10 +132,11 @@ def _since(value: units.Moment, now: datetime) -> int:
             value = units.seconds(value, "since")
     if isinstance(value, int | float | timedelta) and not isinstance(value, bool):
         value = -value
-    return units.moment(value, now, "since")
+    return units.moment(value, now, "since", "ago")
 
 
-def _states_of(names: str | Sequence[str]) -> tuple[int, ...]:
+def states_of(names: str | Sequence[str]) -> tuple[int, ...]:
+    """Return the states that are meant by one name or several; raises `OptionInvalid`."""
     if not isinstance(names, str | list | tuple | set | frozenset):
         raise OptionInvalid(f"bad state {names!r}: a name, or several in a list")
     found: list[int] = []
@@ -148,6 +149,8 @@ def _states_of(names: str | Sequence[str]) -> tuple[int, ...]:
             try:
                 found.append(State[name.upper()])
             except (KeyError, AttributeError):
+                if name == "cancelling":
+                    raise OptionInvalid(f"bad state {name!r}: it is found by running or waiting") from None
                 known = ", ".join(state.name.lower() for state in State)
                 raise OptionInvalid(f"bad state {name!r}: {known}, waiting or ended") from None
     return tuple(found)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, TypedDict, TypeVar
+from typing import Any, NamedTuple, NoReturn, Protocol, TypedDict, TypeVar
 
 from duly.core import units
 from duly.core.options import refuse_unknown
@@ -16,7 +16,7 @@ from duly.core.task import WAITING, State
 from duly.engine.asking import Verb
 from duly.engine.desk import MOST_CHANGED, After, CancelPage, Desk, RetryPage, check_reason, last_of
 from duly.errors import OptionInvalid
-from duly.listing import at_most, filter_of
+from duly.listing import at_most, filter_of, states_of
 
 
 class Which(TypedDict, total=False):
@@ -76,11 +76,18 @@ class Many:
             raise OptionInvalid(f"which tasks? Give the id of one, or a filter of {', '.join(FILTERS)}")
         wanted = filter_of(**given)
         states = tuple(usual) if wanted.states is None else wanted.states
-        for state in states:
-            if state not in (*usual, *possible):
-                raise OptionInvalid(f"a task that is {State(state).name.lower()} cannot be {verb}")
+        if not {*states} <= {*usual, *possible}:
+            self._refuse(verb, given["state"], (*usual, *possible))
         self._wanted = wanted._replace(states=states)
         self._first = at_most(which.get("first"))
+
+    @staticmethod
+    def _refuse(verb: str, names: str | Sequence[str], possible: Sequence[State]) -> NoReturn:
+        """Raise `OptionInvalid` by the name that was given: waiting is several states."""
+        given = [names] if isinstance(names, str) else names
+        name = next(name for name in given if not {*states_of(name)} <= {*possible})
+        can = " or ".join(state.name.lower() for state in possible)
+        raise OptionInvalid(f"a task that is {name} cannot be {verb}: {can} can")
 
     def _all(self, turn: Callable[[After, int], Verb[P]]) -> Verb[list[P]]:
         """Do it page by page."""

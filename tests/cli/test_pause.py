@@ -80,6 +80,7 @@ def test_a_slip_in_a_name_is_refused_with_the_names_there_are_unless_it_is_meant
 def test_it_is_one_action_or_one_queue(inside: "Inside", command: str, what: list[str]) -> None:
     done = inside(command, "-a", "shop", *what)
     assert (done.code, done.out) == (2, "")
+    assert ("not both" if what else "what?") in done.err
     assert "give an action, or --queue NAME" in done.err
 
 

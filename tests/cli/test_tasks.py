@@ -75,7 +75,11 @@ def test_a_terminal_has_short_ids_colours_and_times_from_now(history: "History")
     ("wanted", "said"),
     [
         (["--state", "fialed"], "bad state 'fialed': scheduled, parked"),
-        (["--since", "yesterday"], "bad since 'yesterday'"),
+        (
+            ["--since", "yesterday"],
+            "+01:00', or a length ago like '90s'",
+        ),
+        (["--state", "cancelling"], "bad state 'cancelling': it is found by running or waiting"),
         (["--action", "Send"], "bad action name 'Send'"),
         (["--by", "size"], "'size' is not one of"),
     ],

@@ -10,6 +10,7 @@ import click
 
 from duly.app import App
 from duly.cli import completing, exits
+from duly.cli.names import hint
 from duly.cli.streams import put, put_json, say
 from duly.cli.tasks import SHOWN, STATES, show_tasks
 from duly.cli.words import count
@@ -98,6 +99,7 @@ def carry_out(
             say("nothing was done")
             return exits.Exit.FAILED
     counts = done()
+    hint(app, many.which.get("queue"), many.which.get("action"))
     if as_json:
         put_json({"dry_run": False, **counts._asdict()})
         return exits.Exit.OK
@@ -111,6 +113,7 @@ def carry_out(
 def _tell_of_dry_run(
     app: App, which: Which, verb: str, counts: CancelCount | RetryCount, *, as_json: bool
 ) -> exits.Exit:
+    hint(app, which.get("queue"), which.get("action"))
     if as_json:
         put_json({"dry_run": True, **counts._asdict()})
         return exits.Exit.OK

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from duly.app import App
 from duly.cli import exits
+from duly.cli.names import unheard
 from duly.cli.places import check_store, named_app
 from duly.cli.streams import put, put_json
 from duly.listing import PauseInfo
@@ -22,35 +21,18 @@ def find(app_name: str | None, url: str | None) -> tuple[App, App | None]:
 def check_one(queue: str | None, action: str | None) -> None:
     """End with wrong usage unless it is one queue or one action."""
     if (queue is None) == (action is None):
-        exits.refuse("what?", "give an action, or --queue NAME; duly stats tells what is paused")
-
-
-def called(queue: str | None, action: str | None) -> str:
-    """What people call it."""
-    return f"queue {queue}" if action is None else f"action {action}"
+        what = "what?" if queue is None else "an action or a queue, not both"
+        exits.refuse(what, "give an action, or --queue NAME; duly stats tells what is paused")
 
 
 def refuse_unknown(store: App, app: App | None, queue: str | None, action: str | None, cure: str = "") -> None:
     """End with wrong usage if nobody has ever heard of this queue or action: it is a slip."""
-    declared = app.actions if app is not None else ()
-    lanes, pauses = store.lanes(), store.paused()
-    if action is None:
-        known = {one.spec.queue for one in declared} | {lane.queue for lane in lanes} | _named(p.queue for p in pauses)
-    else:
-        known = {one.name for one in declared} | {lane.action for lane in lanes} | _named(p.action for p in pauses)
-    meant = queue or action or ""
-    if meant in known:
+    slip = unheard(store, app, queue, action)
+    if slip is None:
         return
-    from difflib import get_close_matches  # noqa: PLC0415 - 4 ms, for slips alone
-
-    near = get_close_matches(meant, known, 1)
-    there = f"there are {', '.join(sorted(known))}" if known else "there is none yet"
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    exits.refuse(f"nobody has heard of {called(queue, action)}; {there}", hint + cure)
-
-
-def _named(names: Iterable[str | None]) -> set[str]:
-    return {name for name in names if name is not None}
+    there = f"there are {', '.join(slip.known)}" if slip.known else "there is none yet"
+    near = f"did you mean {slip.near!r}? " if slip.near else ""
+    exits.refuse(f"nobody has heard of {slip.called}; {there}", near + cure)
 
 
 def pause_of(store: App, queue: str | None, action: str | None) -> PauseInfo | None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from duly.cli import completing, pausing
+from duly.cli.names import called
 from duly.cli.places import app_option, url_option
 from duly.cli.streams import say, talk_options
 from duly.cli.words import duration
@@ -39,6 +40,6 @@ def command(action: str | None, queue: str | None, as_json: bool, app_name: str 
     pausing.tell(queue, action, None, changed=changed, as_json=as_json)
     if changed and pause is not None:
         say(f"it was paused for {duration((datetime.now(UTC) - pause.since).total_seconds())}")
-    others = [pausing.called(one.queue, one.action) for one in store.paused()]
+    others = [called(one.queue, one.action) for one in store.paused()]
     if others:
         say(f"paused still: {', '.join(others)}")

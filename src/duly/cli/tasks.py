@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from duly.cli import completing
+from duly.cli.names import hint
 from duly.cli.places import app_option, find_store, url_option
 from duly.cli.streams import put, put_array, put_lines, say, styled, talk_options
 from duly.cli.words import ago, aligned, duration, moment
@@ -66,6 +67,7 @@ def command(
     app = find_store(app_name, url)
     most = first if as_json or as_lines else (first or SHOWN) + 1
     found = app.tasks(state=states or None, first=most, **wanted)
+    hint(app, wanted["queue"], wanted["action"])
     if as_lines:
         put_lines(map(_as_data, found))
     elif as_json:

@@ -20,6 +20,7 @@ from duly.cli.following import (
     put_events,
     put_plain,
 )
+from duly.cli.names import hint
 from duly.cli.places import app_option, find_store, find_task, url_option
 from duly.cli.streams import say, talk_options
 from duly.core import units
@@ -73,6 +74,7 @@ def command(
     seconds = None if timeout is None else units.seconds(timeout, "timeout")
     app = find_store(app_name, url)
     following = _following(app, task_ids, action)
+    hint(app, None, action)
     if following is None:
         say(f"no task of {action} waits or runs")
         return exits.Exit.OK

@@ -17,6 +17,7 @@ import click
 from duly.app import App
 from duly.cli import exits
 from duly.cli.init import give_way
+from duly.cli.names import nearest
 from duly.cli.places import app_option, check_store, find_app, path_of
 from duly.cli.reload import run_reloading
 from duly.cli.streams import is_quiet, say, talk_options
@@ -51,6 +52,7 @@ Exit codes: 0 told to stop, 2 a handler cannot be imported, or wrong usage, 4 th
 @click.option("--queue", "queues", multiple=True, metavar="NAME", help="A queue to serve; may be repeated. Else all.")
 @click.option("--reload", is_flag=True, help="Begin anew when a source file of the App has changed.")
 @click.option("--inline", is_flag=True, help="Run handlers in this very process, for a debugger.")
+@click.option("--url", hidden=True, expose_value=False, callback=lambda *given: _refuse_url(given[-1]))
 @talk_options
 def command(app_name: str | None, concurrency: int | None, queues: tuple[str, ...], reload: bool, inline: bool) -> None:
     """Work on the tasks of an App until told to stop.
@@ -90,6 +92,11 @@ def command(app_name: str | None, concurrency: int | None, queues: tuple[str, ..
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all has ended well, and so is this process to end
 
 
+def _refuse_url(url: str | None) -> None:
+    if url is not None:
+        exits.refuse("a worker's store is its App's", "leave out the App's own url, and set DULY_URL for it")
+
+
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
     """Told to stop before anything was begun, or when all has ended: at once, whatever the App's module would do."""
     os._exit(0)
@@ -115,6 +122,12 @@ def _introduce(app: App, concurrency: int | None, queues: tuple[str, ...]) -> No
     runners = concurrency or app.config.concurrency or len(os.sched_getaffinity(0))
     where = f"queues {', '.join(queues)}" if queues else "all queues"
     say(f"duly {version('duly')}: {count(runners, 'runner')}, {where}, store {path_of(app)}")
+    served = {action.spec.queue for action in app.actions}
+    for queue in queues:
+        if queue not in served:
+            near = nearest(queue, served)
+            meant = f"; did you mean {near}?" if near else ""
+            say(f"warning: no action of this App has the queue {queue}, only tasks submitted with it are done{meant}")
     for action in app.actions:
         versioned = f" v{action.version}" if action.version != 1 else ""
         say(

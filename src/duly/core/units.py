@@ -115,8 +115,10 @@ def memory_limit(value: Size | None) -> int | None:
     return limit
 
 
-def moment(value: Moment, now: datetime, what: str = "time") -> int:
+def moment(value: Moment, now: datetime, what: str = "time", length: str = "from now") -> int:
     """Return a point in time in microseconds since 1970 (UTC), or raise `OptionInvalid`; `now` is aware.
+
+    An error says which way a `length` counts.
 
     >>> from datetime import timezone
     >>> moment(60, datetime(2026, 1, 1, tzinfo=timezone.utc)) - moment("2026-01-01T00:00Z", datetime.now(timezone.utc))
@@ -124,14 +126,14 @@ def moment(value: Moment, now: datetime, what: str = "time") -> int:
     """
     bare = not isinstance(value, str) or _NUMBER.fullmatch(value)
     if isinstance(value, str):
-        value = _from_text(value, what)
+        value = _from_text(value, what, length)
     if isinstance(value, bool) or not isinstance(value, int | float | timedelta | date):
         raise OptionInvalid(
-            f"bad {what} {value!r}: a datetime, a date, ISO 8601 text, or seconds or a timedelta from now"
+            f"bad {what} {value!r}: a datetime, a date, ISO 8601 text, or seconds or a timedelta {length}"
         )
     if bare and isinstance(value, int | float) and not -_FAR <= value <= _FAR:
         raise OptionInvalid(
-            f"bad {what} {value!r}: a number is seconds from now, and this is years; a moment is a datetime"
+            f"bad {what} {value!r}: a number is seconds {length}, and this is years; a moment is a datetime"
         )
     try:
         if isinstance(value, int | float):
@@ -154,7 +156,7 @@ def _microseconds(value: datetime) -> int:
     return (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def _from_text(text: str, what: str) -> datetime | float:
+def _from_text(text: str, what: str, length: str) -> datetime | float:
     """Read ISO 8601 or a length; of bare numbers only eight digits are a date, though Python would take more."""
     with suppress(ValueError):
         if len(text) == len("20260131") or not _NUMBER.fullmatch(text):
@@ -162,5 +164,5 @@ def _from_text(text: str, what: str) -> datetime | float:
     with suppress(OptionInvalid):
         return seconds(text, what)
     raise OptionInvalid(
-        f"bad {what} {text!r}: ISO 8601 text like '2026-01-31T09:00+01:00', or a length from now like '90s', '2h'"
+        f"bad {what} {text!r}: ISO 8601 text like '2026-01-31T09:00+01:00', or a length {length} like '90s', '2h'"
     )
