@@ -12,7 +12,7 @@ from duly.core.keeping import Keep
 from duly.engine import forks
 from duly.engine.asking import Carrier, Verb, aask, ask, call
 from duly.engine.desk import CancelAnswer, Desk
-from duly.engine.keeper import Keeper, Tidied
+from duly.engine.keeper import Keeper, Tidied, noted
 from duly.errors import OptionInvalid
 from duly.handle import Handle
 from duly.listing import PauseInfo, paused_by, pauses
@@ -253,6 +253,10 @@ class Operating:
             if ask(store, call(keeper.advance)):
                 return keeper.tidied
             time.sleep(time.monotonic() - began)
+
+    def kept(self) -> dict[tuple[str, int], Keep]:
+        """Return for how long tasks are kept after their end, by (action, version), where a worker has said so."""
+        return ask(self._store(), call(noted))
 
     def examine(self) -> list[Finding]:
         """Look at the store's health; may read all of it. Raises `StoreError`."""

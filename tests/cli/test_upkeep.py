@@ -116,3 +116,6 @@ def send(to: str) -> str:
     worker = cli.start("worker", "-a", "brief", "-c", "1")
     eventually(lambda: cli("tasks", "-a", "brief", "--json").data() == [])
     assert worker.end().code == 0
+    said = "email:send: kept for 0s, failed 30d, as its worker said"
+    assert said in cli("prune", "-a", "shop").err.splitlines()
+    assert cli("prune", "-a", "shop", "--quiet").err == ""

@@ -19,6 +19,12 @@ def test_a_week_and_a_month_are_the_defaults() -> None:
     assert Keep() == Keep(7 * DAY, 30 * DAY)
 
 
+def test_lengths_are_told_as_they_are_given() -> None:
+    assert str(Keep()) == "7d, failed 30d"
+    assert str(Keep(0, None)) == "0s, failed for good"
+    assert str(Keep(36 * HOUR, 90 * SECOND)) == "36h, failed 90s"
+
+
 @pytest.mark.parametrize(
     ("aged", "at"),
     [

@@ -145,6 +145,18 @@ def test_actions_are_kept_as_the_worker_said_that_began_last(shelf: Shelf) -> No
     assert shelf.emptied("kept", "gone") == {"kept": True}
 
 
+def test_a_worker_that_keeps_otherwise_than_the_one_before_says_so(
+    shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    keeper.note(shelf.store, [("test:it", 1, Keep())])
+    keeper.note(shelf.store, [("test:it", 1, Keep())])
+    assert caplog.messages == []
+    keeper.note(shelf.store, [("test:it", 1, Keep(0, None))])
+    (line,) = caplog.messages
+    assert line.endswith("test:it for 0s, failed for good (until now 7d, failed 30d)")
+    assert keeper.noted(shelf.store) == {("test:it", 1): Keep(0, None)}
+
+
 def test_what_failed_and_was_retried_is_kept_from_its_new_end(shelf: Shelf) -> None:
     shelf.submit("again")
     shelf.end(fail=True)

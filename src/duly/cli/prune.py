@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from duly.cli.places import app_option, find_store, url_option
-from duly.cli.streams import put, put_json, talk_options
+from duly.cli.streams import plain, put, put_json, say, talk_options
 from duly.cli.words import count
 
 
@@ -30,10 +30,15 @@ def command(dry_run: bool, as_json: bool, app_name: str | None, url: str | None)
     Workers do that by themselves; this does it now. Tasks whose time is over are emptied, and cannot be read any more;
     their ids stay for another hour, so that a submit that is repeated does not run them twice, then they are removed.
     The file keeps its size: what became free in it is used again.
+
+    For how long tasks of an action are kept its workers have said; where none has, the settings given here count.
     """
-    tidied = find_store(app_name, url).prune(dry_run=dry_run)
+    app = find_store(app_name, url)
+    tidied = app.prune(dry_run=dry_run)
     if as_json:
         put_json(tidied._asdict())
     else:
+        for (action, version), keep in app.kept().items():
+            say(f"{plain(action)}{'' if version == 1 else f' v{version}'}: kept for {keep}, as its worker said")
         would = "would be " if dry_run else ""
         put(f"{count(tidied.emptied, 'task')} {would}emptied, {count(tidied.removed, 'id')} {would}removed")

@@ -39,10 +39,21 @@ class Keep(NamedTuple):
         length = self.failed if state == State.FAILED else self.ended
         return NEVER if length is None else length
 
+    def __str__(self) -> str:
+        return f"{_length(self.ended)}, failed {_length(self.failed)}"
+
     @property
     def shortest(self) -> int:
         """The least for which any task is kept."""
         return min(self.of(State.FAILED), self.of(State.SUCCEEDED))
+
+
+def _length(length: int | None) -> str:
+    if length is None:
+        return "for good"
+    units = [(DAY, "d"), (HOUR, "h"), (60 * SECOND, "min")]
+    of, unit = next(((of, unit) for of, unit in units if length and length % of == 0), (SECOND, "s"))
+    return f"{length / of:g}{unit}"
 
 
 class Aged(NamedTuple):

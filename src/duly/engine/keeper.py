@@ -47,6 +47,22 @@ class Tidied(NamedTuple):
     removed: int
 
 
+def noted(store: Store) -> dict[tuple[str, int], Keep]:
+    """Return for how long tasks are kept by (action, version), as the worker said that began last."""
+    keeps = store.keeping()
+    return {(lane.action, lane.version): keeps[lane.number] for lane in store.lanes() if lane.number in keeps}
+
+
+def note(store: Store, told: list[tuple[str, int, Keep]]) -> None:
+    """Note for how long tasks are kept, and log what was noted otherwise: it may be another worker's."""
+    before = noted(store)
+    store.keeping(told)
+    news = [(name, before[name, version], keep) for name, version, keep in told if (name, version) in before]
+    changed = [f"{name} for {keep} (until now {was})" for name, was, keep in news if was != keep]
+    if changed:
+        log.warning("tasks are kept otherwise from now on, as this worker is set: %s", "; ".join(changed))
+
+
 class Keeper:
     """Keeps one store in order, by steps; `other` says how, where no worker has spoken for an action."""
 

@@ -26,7 +26,7 @@ from duly.engine.console import Console
 from duly.engine.crew import Member
 from duly.engine.floor import Floor, Room
 from duly.engine.inside import Inside
-from duly.engine.keeper import SECOND, Keeper
+from duly.engine.keeper import SECOND, Keeper, note
 from duly.engine.ledger import Ledger
 from duly.engine.notify import Notifier
 from duly.engine.parting import Parting
@@ -168,7 +168,7 @@ class Node:
         self._number = ask(thread, call(lambda store: store.enlist(self.name, self._bell.address, label)))
         self._cycle.node = self._number
         self._roster.set_lanes(*ask(thread, call(self._read_lanes)))
-        ask(thread, call(lambda store: store.keeping(self._roster.keeps())))
+        ask(thread, call(lambda store: note(store, self._roster.keeps())))
         for dead in ask(thread, call(lambda store: store.dead())):  # by the policies of their lanes
             self._rescue(dead)
         self._floor.start(preload=True)
