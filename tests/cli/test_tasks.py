@@ -75,10 +75,7 @@ def test_a_terminal_has_short_ids_colours_and_times_from_now(history: "History")
     ("wanted", "said"),
     [
         (["--state", "fialed"], "bad state 'fialed': scheduled, parked"),
-        (
-            ["--since", "yesterday"],
-            "+01:00', or a length ago like '90s'",
-        ),
+        (["--since", "yesterday"], "+01:00', or a length ago like '90s'"),
         (["--state", "cancelling"], "bad state 'cancelling': it is found by running or waiting"),
         (["--action", "Send"], "bad action name 'Send'"),
         (["--by", "size"], "'size' is not one of"),
@@ -90,3 +87,4 @@ def test_filters_that_cannot_be_read_are_refused(
     done = inside("tasks", "-a", "shop", *wanted, folder=history.cli.folder)
     assert (done.code, done.out) == (2, "")
     assert said in done.err
+    assert "nobody has heard" not in done.err

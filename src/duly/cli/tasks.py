@@ -67,13 +67,13 @@ def command(
     app = find_store(app_name, url)
     most = first if as_json or as_lines else (first or SHOWN) + 1
     found = app.tasks(state=states or None, first=most, **wanted)
-    hint(app, wanted["queue"], wanted["action"])
     if as_lines:
         put_lines(map(_as_data, found))
     elif as_json:
         put_array(map(_as_data, found))
     else:
         show_tasks(found, first or SHOWN)
+    hint(app, wanted["queue"], wanted["action"])
 
 
 def _as_data(task: TaskInfo) -> dict[str, Any]:
