@@ -54,6 +54,22 @@ def test_a_second_signal_ends_it_though_another_process_holds_the_write_lock(pla
     check(place, [hanging.id])
 
 
+def test_another_signal_cuts_short_what_runs_around_runners(tmp_path: Path, run: Run) -> None:
+    place = Place(tmp_path, "tests.faults.around:app")
+    try:
+        worker = place.start("-c", "1")
+        eventually(lambda: "has begun" in place.said())
+        worker.send_signal(signal.SIGTERM)
+        eventually(lambda: "begins to end" in place.said())
+        run.pause(1.0)  # two at once are one
+        worker.send_signal(signal.SIGTERM)
+        since = time.monotonic()
+        assert worker.wait(30) == 0
+        assert time.monotonic() - since < 3
+    finally:
+        place.end()
+
+
 def test_a_cancel_while_it_drains_is_kept(place: Place) -> None:
     worker = place.start("-c", "2")
     hanging, clinging = place.app.submit("faults:hang"), place.app.submit("faults:cling")

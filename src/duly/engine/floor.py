@@ -434,17 +434,13 @@ class Floor:
         self._ticker.soonest(member, time.monotonic() + TEARDOWN_SECONDS)
         self.fill(time.monotonic())
 
-    def let_runners_end(self) -> None:
-        """Give what runs around a runner's life the time to end, too."""
+    def let_runners_end(self) -> float:
+        """Have what runs around each runner's life end, and return the seconds to give it."""
         if not self._roster.around:
-            return
-        until = time.monotonic() + TEARDOWN_SECONDS
+            return 0.0
         for member in self.crew:
             self.crew.retire(member)
-        while len(self.crew) and time.monotonic() < until:
-            self._epoll.poll(until - time.monotonic())
-            for event in self.pool.events():
-                self.hear(event)
+        return TEARDOWN_SECONDS
 
     def _ended(self, event: Ended) -> None:
         """A runner is gone: whom it was running is charged, the others have not begun."""

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import Any, NamedTuple
 
 from duly.core.action import Policy
@@ -120,6 +121,7 @@ class Node:
         self._note_at = self._complain_at = 0.0
         self._draining = False
         self._over_since: float | None = None
+        self._end_by = inf
         self._rescuing: set[int] = set()
         self._keeper = Keeper(settings.keep, self._clock.now)
         self._report = Report(settings)
@@ -142,11 +144,12 @@ class Node:
             self._begin()
             while not self._over():
                 self._turn()
+            self._ticker.clear("drain")  # from now on that is another one's
             if not self._parting.done:
                 self._parting.leave(self._number)
             while not self._parting.done:
                 self._turn()
-            self._floor.let_runners_end()
+            self._let_runners_end()
         except BaseException as error:
             self._floor.pool.close()
             self._parting.give_up(self._number, told=not isinstance(error, GivenUp | StoreError))
@@ -154,6 +157,13 @@ class Node:
         finally:
             self._report.remove()
             self.close()
+
+    def _let_runners_end(self) -> None:
+        """Give what runs around the runners' lives the time to end, too; another drain cuts it short."""
+        self._end_by = min(self._end_by, time.monotonic() + self._floor.let_runners_end())
+        self._ticker.set("end", self._end_by)
+        while len(self._floor.crew) and time.monotonic() < self._end_by:
+            self._turn()
 
     def close(self) -> None:
         """Let go of everything; `run` does, this is for a node that is not run."""
@@ -223,16 +233,17 @@ class Node:
                 self._look = True
             case "note":
                 pass  # it is time for what was told meanwhile, as after any event
+            case "end":
+                pass  # no more of what runs around the runners' lives
             case "spawn":
                 self._floor.fill(now)
             case "pool":
                 self._floor.restart(preload=True)
             case "drain":
-                self._floor.stop_all("drain", now)
-                self._await_last_words(now)
+                self._stop(now)
             case "well":
                 self._tell_well(now)
-            case "gone":
+            case "gone" if not self._parting.done:
                 self._await_last_words(now)
             case "suspect":
                 attempt = self._floor.suspects.cleared(now)
@@ -243,7 +254,7 @@ class Node:
                     self._thread.post(self._keeper.step, self._kept)
             case "status":
                 self._tell_status(now)
-            case "retry":
+            case "retry" if not self._parting.begun:
                 self._send(self._cycle.again())
 
     def _drain(self, seconds: float) -> None:
@@ -252,6 +263,14 @@ class Node:
         self._ticker.soonest("drain", time.monotonic() + seconds)
         log.info("told to stop: %d running, given %g s to end", self._floor.close_down(), seconds)
         self._notifier.status(self._floor.status())
+
+    def _stop(self, now: float) -> None:
+        """The time to drain is over, or that for what runs around the runners' lives."""
+        if self._parting.begun:
+            self._end_by = now
+            return
+        self._floor.stop_all("drain", now)
+        self._await_last_words(now)
 
     def _await_last_words(self, now: float) -> None:
         """Leave though the store was not told, when nothing has run for a while."""
@@ -273,7 +292,7 @@ class Node:
     # the store
     def _exchange(self) -> None:
         """Begin the next exchange, if none is under way and there is something to say or to look for."""
-        if self._cycle.under_way:
+        if self._cycle.under_way or self._parting.begun:
             return
         room, more = self._floor.room(), self._more
         wanted = (more.alone and room.alone) or (more.shared and room.shared)
@@ -324,6 +343,8 @@ class Node:
         (self._thread.post if any(member.handed for member in self._floor.crew) else self._thread.do)(request, done)
 
     def _answered(self, reply: Reply | None, error: BaseException | None) -> None:
+        if self._parting.begun:
+            return
         if isinstance(error, StoreBusy | StoreFull):
             now, self._report.trouble = time.monotonic(), str(error)
             if now >= self._complain_at:
@@ -389,6 +410,8 @@ class Node:
         self._floor.hand_back_idle()
         self._floor.pool.look(now)
         self._notifier.status(self._floor.status())
+        if self._parting.begun:
+            return
         self._thread.post(lambda store: store.dead(), self._polled)
         self._polls += 1
         if self._polls % COMPARE_POLLS == 0:

@@ -16,15 +16,19 @@ log = logging.getLogger("duly.node")
 
 
 class Parting:
-    """One node's end. `tell` has something done in its loop; `done` says that nothing more is to be waited for."""
+    """One node's end. `tell` has something done in its loop.
+
+    `begun`: the store is told no more; `done`: nothing more is to be waited for.
+    """
 
     def __init__(self, thread: StoreThread, tell: Callable[[Callable[[], None]], None]) -> None:
         self._thread = thread
         self._tell = tell
-        self.done = False
+        self.begun = self.done = False
 
     def leave(self, number: int) -> None:
         """Have this node struck off when all is told; raises in its loop what the store raises."""
+        self.begun = True
 
         def left(_: Any, error: BaseException | None) -> None:
             self._tell(lambda: self._left(number, error))
@@ -42,7 +46,7 @@ class Parting:
         """Go, though another process keeps the store from being written."""
         log.error("the store cannot be written, and this node leaves; what it could not tell will be done again")
         self._abandon(number)
-        self.done = True
+        self.begun = self.done = True
 
     def give_up(self, number: int, *, told: bool) -> None:
         """Be a node no more after an error. Where the store can be `told`, nobody needs to find this one dead."""
