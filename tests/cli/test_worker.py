@@ -1,7 +1,10 @@
 import signal
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
+
+from duly.engine.worker import SAME_SECONDS
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli
@@ -59,6 +62,7 @@ def test_told_twice_it_hurries_and_gives_back_what_runs(cli: "Cli") -> None:
     worker.until("begun")
     worker.process.send_signal(signal.SIGTERM)
     worker.until("told to stop")
+    threading.Event().wait(SAME_SECONDS)
     assert worker.end(signal.SIGTERM).code == 0
     assert state_of(cli, running) == "ready"
 

@@ -19,7 +19,7 @@ from duly.core import lifecycle
 from duly.core.action import ActionSpec, Policy
 from duly.core.task import Held, State, Suspicion
 from duly.engine.console import Console
-from duly.engine.node import LAST_SECONDS, Node
+from duly.engine.node import LAST_SECONDS, GivenUp, Node
 from duly.engine.roster import Roster
 from duly.engine.settings import Settings
 from duly.engine.storethread import StoreThread
@@ -216,6 +216,7 @@ class Stepped:
         self.node = self.another()
         self.node._begin()
         self.until(lambda: any(member.ready for member in self.node._floor.crew))
+        self.until(lambda: self.node._lanes_version > 0 and not self.node._floor.uncertain)
 
     def another(self, settings: Settings | None = None) -> Node:
         roster = Roster([(ActionSpec(name="errand:stay"), from_callable(errands.stay))])
@@ -390,6 +391,45 @@ def test_what_is_claimed_before_a_pause_was_read_is_not_begun(stepped: Stepped) 
     stepped.until(lambda: not node._floor.uncertain and not node._cycle.anything())
     stepped.until(lambda: stepped.stored().state == State.READY)
     assert (stepped.stored().attempt, stepped.stored().started_at, stepped.handed()) == (0, None, False)
+
+
+def test_a_suspect_is_not_begun_by_the_answer_that_tells_of_a_pause(stepped: Stepped) -> None:
+    node, floor, (lane,) = stepped.node, stepped.node._floor, asked(stepped.thread, lambda store: store.lanes())
+    stepped.until(lambda: node._lanes_version > 0 and not node._cycle.under_way and not floor.uncertain)
+    floor.take(stepped.suspect())
+    floor.dispatch(time.monotonic())
+    asked(stepped.thread, lambda store: store.pause("queue", lane.queue))
+    node._answered(asked(stepped.thread, node._cycle.request([])), None)
+    assert (floor.suspects._noting, stepped.handed()) == (True, False)
+    stepped.until(lambda: not floor.suspects.alone or stepped.handed())
+    assert not stepped.handed()
+    stepped.until(lambda: stepped.stored().state == State.READY)
+
+
+def test_a_suspect_is_begun_once_it_is_known_not_to_be_paused(stepped: Stepped) -> None:
+    node, floor = stepped.node, stepped.node._floor
+    stepped.until(lambda: node._lanes_version > 0 and not node._cycle.under_way and not floor.uncertain)
+    floor.take(stepped.suspect())
+    floor.dispatch(time.monotonic())
+    asked(stepped.thread, lambda store: store.pause("queue", "another"))
+    node._answered(asked(stepped.thread, node._cycle.request([])), None)
+    assert not stepped.handed()
+    stepped.until(stepped.handed)
+
+
+def test_the_status_of_a_node_that_is_given_up_stays_for_the_next_one(stepped: Stepped, tmp_path: Path) -> None:
+    path = tmp_path / "status.json"
+    node = stepped.another(Settings(1, poll=0.01, status_file=str(path)))
+
+    def give_up() -> None:
+        raise GivenUp
+
+    node._tell(give_up)
+    with pytest.raises(GivenUp):
+        node.run()
+    assert path.exists()
+    stepped.another(Settings(1, status_file=str(path))).forgo()
+    assert not path.exists()
 
 
 def test_a_suspect_that_is_another_nodes_by_now_is_not_begun(stepped: Stepped) -> None:

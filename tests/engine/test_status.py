@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,13 @@ def test_a_process_has_begun_until_it_is_gone() -> None:
     assert began(child.pid) is None, "a zombie does not live"
     child.communicate()
     assert began(child.pid) is None
+
+
+def test_two_workers_that_write_the_same_file_are_told_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    other, path = os.getppid(), tmp_path / "status.json"
+    for written, warned in ((time.monotonic() - 100, 0), (time.monotonic(), 1)):
+        path.write_bytes(msgspec.json.encode(status_of(pid=other, began=began(other), written=written)))
+        file = StatusFile(str(path), "1")
+        for _ in range(2):
+            file.write(Settings(4), node=1, running=0, held=0, draining=False, exchange_age=0.0, store="ok")
+        assert caplog.text.count(f"process {other} writes {path}, too") == warned

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import duly
+from duly.engine import worker as worker_module
 from duly.engine.worker import Worker
 from duly.errors import StoreUnavailable
 from tests.engine import errands
@@ -70,10 +71,28 @@ def test_a_second_signal_hurries(app: duly.App) -> None:
     def act() -> None:
         assert any(event.kind == "update" for event in handle.events())
         signal.raise_signal(signal.SIGTERM)
+        threading.Event().wait(worker_module.SAME_SECONDS)
         signal.raise_signal(signal.SIGINT)
 
     signalled_while(act, worker(app).run_until_signalled)
     assert handle.result(timeout=0) == "drain"
+
+
+def test_the_same_signal_twice_at_once_is_one(app: duly.App, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, stop, heard = worker(app), Worker.stop, list[bool]()
+
+    def heeded(self: Worker, *, hurry: bool = False) -> None:
+        heard.append(hurry)
+        stop(self, hurry=hurry)
+
+    def act() -> None:
+        eventually(app.nodes)
+        for _ in range(2):
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Worker, "stop", heeded)
+    signalled_while(act, made.run_until_signalled)
+    assert True not in heard
 
 
 def test_a_second_signal_hurries_though_the_first_is_still_being_heard(
@@ -91,6 +110,7 @@ def test_a_second_signal_hurries_though_the_first_is_still_being_heard(
         eventually(app.nodes)
         signal.raise_signal(signal.SIGTERM)
 
+    monkeypatch.setattr(worker_module, "SAME_SECONDS", 0.0)
     monkeypatch.setattr(Worker, "stop", stop_while_the_next_comes)
     signalled_while(act, made.run_until_signalled)
     assert heard == [False, True]

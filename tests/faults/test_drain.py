@@ -16,6 +16,7 @@ import pytest
 
 import duly
 from duly.core.task import State
+from duly.engine.worker import SAME_SECONDS
 from duly.runner.linux import children_of
 from tests.faults import container
 from tests.faults.checker import check
@@ -31,13 +32,14 @@ def place(tmp_path: Path) -> Iterator[Place]:
     place.end()
 
 
-def test_a_second_signal_ends_it_though_another_process_holds_the_write_lock(place: Place) -> None:
+def test_a_second_signal_ends_it_though_another_process_holds_the_write_lock(place: Place, run: Run) -> None:
     worker = place.start("-c", "2")
     hanging = place.app.submit("faults:hang")
     eventually(lambda: place.kinds(hanging)[-1] == "start")
     holder = apsw.Connection(str(place.folder / "duly.db"))
     holder.execute("begin immediate")
     worker.send_signal(signal.SIGTERM)
+    run.pause(SAME_SECONDS + 0.1)
     since = time.monotonic()
     worker.send_signal(signal.SIGINT)
     assert worker.wait(30) == 0

@@ -153,9 +153,12 @@ class Node:
         except BaseException as error:
             self._floor.pool.close()
             self._parting.give_up(self._number, told=not isinstance(error, GivenUp | StoreError))
+            if not isinstance(error, GivenUp):  # then another follows in this process
+                self._report.remove()
             raise
-        finally:
+        else:
             self._report.remove()
+        finally:
             self.close()
 
     def _let_runners_end(self) -> None:
@@ -165,14 +168,20 @@ class Node:
         while len(self._floor.crew) and time.monotonic() < self._end_by:
             self._turn()
 
+    def forgo(self) -> None:
+        """End without having run, and with it the worker, which the node before has left to this one."""
+        self._report.remove()
+        self.close()
+
     def close(self) -> None:
-        """Let go of everything; `run` does, this is for a node that is not run."""
+        """Let go of everything."""
         self._floor.pool.close()
         self._bell.close()
         self._waker.close()
         self._epoll.close()
 
     def _begin(self) -> None:
+        self._tell_status(time.monotonic())
         thread, label = self._thread, self._settings.label
         self._clock.follow(ask(thread, call(lambda store: store.now)))
         self._number = ask(thread, call(lambda store: store.enlist(self.name, self._bell.address, label)))
@@ -360,7 +369,11 @@ class Node:
         self._cycle.answered(reply)
         now = self._report.exchanged_at = time.monotonic()
         self._report.trouble = ""
-        watched = self._floor.suspects.noted(now)
+        if reply.lanes_version != self._lanes_version:
+            self._lanes_version = reply.lanes_version
+            self._floor.uncertain = True
+            self._thread.post(self._read_lanes, self._new_lanes)
+        watched = None if self._floor.uncertain else self._floor.suspects.noted(now)
         if watched is not None:
             self._ticker.set(watched, now)
         if self._floor.suspects.until is not None:
@@ -374,10 +387,6 @@ class Node:
             self._ticker.set("due", now + min(wait, self._settings.poll))  # clocks are set, and machines sleep
         else:
             self._ticker.clear("due")
-        if reply.lanes_version != self._lanes_version:
-            self._lanes_version = reply.lanes_version
-            self._floor.uncertain = True
-            self._thread.post(self._read_lanes, self._new_lanes)
         self._floor.make_way(reply.claims)
 
     def _read_lanes(self, store: Store) -> tuple[list[Lane], list[Pause]]:

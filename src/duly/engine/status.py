@@ -64,10 +64,13 @@ class StatusFile:
         self._version = version
         self._pid = os.getpid()
         self._since = _now()
-        self._complained = False
+        self._complained = self._looked = False
 
     def write(self, settings: Settings, **now: Any) -> None:
         """Replace the file by how the worker is now; the work goes on though it cannot be written."""
+        if not self._looked:
+            self._looked = True
+            self._warn_of_another()
         status = Status(
             pid=self._pid,
             began=began(self._pid) or 0,
@@ -93,6 +96,16 @@ class StatusFile:
                 os.unlink(new)
         else:
             self._complained = False
+
+    def _warn_of_another(self) -> None:
+        try:
+            with open(self.path, "rb") as file:
+                other = msgspec.json.decode(file.read(), type=Status)
+        except (OSError, msgspec.MsgspecError):
+            return
+        fresh = 0 <= time.monotonic() - other.written <= FRESH
+        if fresh and other.pid != self._pid and began(other.pid) == other.began:
+            log.warning("process %d writes %s, too: give each worker a status file of its own", other.pid, self.path)
 
     def remove(self) -> None:
         """Take it away: there is no worker any more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -12,6 +13,9 @@ from types import FrameType
 from duly.engine.node import GivenUp, Node
 
 log = logging.getLogger("duly.node")
+
+SAME_SECONDS = 0.5
+"""Signals within so long of the first are the same one: some send it to a process, and to its group as well."""
 
 
 def _nothing() -> None:
@@ -37,6 +41,7 @@ class Worker:
         self._node = make_node()
         self._stopping = False
         self.signalled = False
+        self._signalled_at: float | None = None
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()  # after an interrupted join, Python 3.11 takes a running thread for ended
@@ -51,7 +56,7 @@ class Worker:
                 self._node.ready.set()
                 self._node = self._make_node()
                 if self._stopping:
-                    self._node.close()
+                    self._node.forgo()
                     return
             else:
                 return
@@ -83,8 +88,13 @@ class Worker:
                 signal.signal(number, handler)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        hurry, self.signalled = self.signalled, True  # the next one may come while this is still being heard
-        self.stop(hurry=hurry)
+        now = time.monotonic()
+        first = self._signalled_at
+        if first is None:
+            self._signalled_at, self.signalled = now, True  # the next one may come while this is still being heard
+            self.stop()
+        elif now - first >= SAME_SECONDS:
+            self.stop(hurry=True)
 
     def start(self) -> None:
         """Work in a thread of its own; returns when runners can be handed work, or raises why not."""
