@@ -13,6 +13,7 @@ import pytest
 
 import duly
 from duly.engine.notify import Notifier
+from duly.engine.worker import SAME_SECONDS
 from tests.engine import errands
 from tests.engine.making import SECONDS
 
@@ -66,6 +67,7 @@ def test_a_worker_tells_when_it_is_ready_that_it_is_well_how_it_stands_and_when_
             signal.raise_signal(signal.SIGTERM)
             told.extend(manager.until("STOPPING=1"))
             assert manager.until("WATCHDOG=1"), "it still goes round"
+            threading.Event().wait(SAME_SECONDS)
             signal.raise_signal(signal.SIGTERM)
 
         thread = threading.Thread(target=act)
