@@ -11,6 +11,9 @@ from statistics import median
 from duly.runner.linux import own_memory
 
 MIB = 2**20
+DESCRIPTORS = 8
+"""Descriptors that a worker has for one runner, at most."""
+
 CACHE = 64
 """MiB that SQLite's page cache may take in each process: until it is full, a store that grows fills it."""
 
@@ -45,11 +48,11 @@ class Gauge:
         return f"{self.name} {self._samples[len(self._samples) // 2][1]:,.1f} {self.growth:+,.2f}"
 
 
-def of_process(name: str, pid: int) -> list[Gauge]:
-    """What a process takes: memory of its own in MiB, descriptors, threads."""
+def of_process(name: str, pid: int, runners: int = 0) -> list[Gauge]:
+    """What a process takes: memory of its own in MiB, descriptors, threads; so many runners may be on their way."""
     return [
         Gauge(f"{name}: MiB", lambda: own_memory(pid) / MIB, 8, CACHE),
-        Gauge("descriptors", lambda: len(os.listdir(f"/proc/{pid}/fd")), 2),
+        Gauge("descriptors", lambda: len(os.listdir(f"/proc/{pid}/fd")), 2 + DESCRIPTORS * runners),
         Gauge("threads", lambda: len(os.listdir(f"/proc/{pid}/task")), 1),
     ]
 
