@@ -48,12 +48,16 @@ class Gauge:
         return f"{self.name} {self._samples[len(self._samples) // 2][1]:,.1f} {self.growth:+,.2f}"
 
 
-def of_process(name: str, pid: int, runners: int = 0) -> list[Gauge]:
-    """What a process takes: memory of its own in MiB, descriptors, threads; so many runners may be on their way."""
+def of_process(name: str, pid: int, passing: int = 0) -> list[Gauge]:
+    """What a process takes: memory of its own in MiB, descriptors, threads.
+
+    `passing`: that many runners on their way, and threads that rescue a node or have begun with the first need, are no
+    growth. A supervisor has a thread for each rescue, and one for its checkpoints and its gate from the first time on.
+    """
     return [
         Gauge(f"{name}: MiB", lambda: own_memory(pid) / MIB, 8, CACHE),
-        Gauge("descriptors", lambda: len(os.listdir(f"/proc/{pid}/fd")), 2 + DESCRIPTORS * runners),
-        Gauge("threads", lambda: len(os.listdir(f"/proc/{pid}/task")), 1),
+        Gauge(f"{name}: descriptors", lambda: len(os.listdir(f"/proc/{pid}/fd")), 2 + DESCRIPTORS * passing),
+        Gauge(f"{name}: threads", lambda: len(os.listdir(f"/proc/{pid}/task")), 1 + passing),
     ]
 
 
