@@ -11,8 +11,8 @@ from duly.core import lifecycle
 from duly.core.outcome import Success
 from duly.errors import StoreError
 from duly.ports import Request
-from duly.store.sqlite import apart
-from duly.store.sqlite.apart import CHUNK, KEPT_SECONDS, Reference, fits, named, pieces
+from duly.store import apart
+from duly.store.apart import CHUNK, KEPT_SECONDS, Reference, fits, named, pieces
 from duly.store.sqlite.store import SqliteStore
 from duly.testing.store_hands import HOUR, LARGE, Hands, ended
 

@@ -12,7 +12,7 @@ from duly.core import lifecycle
 from duly.core.task import Held, State
 from duly.errors import StoreUnavailable
 from duly.ports import CancelAsked, Request, Want
-from duly.store.sqlite import apart
+from duly.store import apart
 from duly.store.sqlite.bell import DatagramBell, Ringer
 from duly.store.sqlite.file import wall_clock
 from duly.store.sqlite.store import SqliteStore

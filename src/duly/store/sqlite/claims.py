@@ -9,7 +9,7 @@ import msgspec
 
 from duly.core.task import Held
 from duly.ports import Want
-from duly.store.sqlite.apart import claimable
+from duly.store.apart import claimable
 
 _encode = msgspec.json.encode
 _held = msgspec.json.Decoder(list[Held]).decode

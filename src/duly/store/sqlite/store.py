@@ -30,8 +30,7 @@ from duly.ports import (
     TaskRow,
     Want,
 )
-from duly.store.sqlite import claims, lockfile
-from duly.store.sqlite.apart import (
+from duly.store.apart import (
     Reference,
     apart,
     chunks_named,
@@ -40,10 +39,11 @@ from duly.store.sqlite.apart import (
     pieces,
     without_large,
 )
+from duly.store.rows import Batch, Rows, only_submits, text, with_children, without_orphans
+from duly.store.sqlite import claims, lockfile
 from duly.store.sqlite.connection import translated
 from duly.store.sqlite.lanes import Lanes
 from duly.store.sqlite.ripples import FileRipples
-from duly.store.sqlite.rows import Batch, Rows, only_submits, text, with_children, without_orphans
 from duly.store.sqlite.upkeep import Upkeep
 
 TRIES = 3

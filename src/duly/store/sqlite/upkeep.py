@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from duly.core.keeping import Aged, Keep
 from duly.ports import Finding
-from duly.store.sqlite.apart import KEPT_SECONDS
+from duly.store.apart import KEPT_SECONDS
+from duly.store.rows import text
 from duly.store.sqlite.connection import translated
 from duly.store.sqlite.file import StoreFile
 from duly.store.sqlite.health import examine
-from duly.store.sqlite.rows import text
 
 KEEPER = -500
 """Whoever keeps the store in order holds the byte of a node that there is not."""
