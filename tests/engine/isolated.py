@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -216,10 +217,9 @@ async def keep_telling(task: duly.Task) -> None:
 
 async def keep_telling_come_what_may(task: duly.Task) -> None:
     while True:
-        try:
-            await keep_telling(task)
-        except asyncio.CancelledError:
-            continue
+        task.update(os.getpid())
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.1)
 
 
 def first_time(flag: str) -> bool:
@@ -245,13 +245,12 @@ async def adoze_once(task: duly.Task, flag: str) -> int:
     return os.getpid()
 
 
-async def take_turns(task: duly.Task, seconds: float) -> None:
-    """Be busy nearly all the time, and let others be; another time there is nothing left to do."""
+async def take_turns(task: duly.Task) -> None:
+    """Be busy without end, and let others be; another time there is nothing left to do."""
     if not first_time(os.environ["ISOLATED_LOG"] + ".turns"):
         return
-    task.update("begun")
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:  # noqa: ASYNC110 - it is busy
+    task.update(os.getpid())
+    while True:  # noqa: ASYNC110 - it is busy
         await asyncio.sleep(0)
 
 

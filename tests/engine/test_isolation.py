@@ -308,12 +308,11 @@ def test_a_kill_for_what_is_anothers_by_now_charges_nobody(app: duly.App, tmp_pa
     tell = app.action("t:tell", isolation="shared", grace=0.2)(isolated.keep_telling_come_what_may)
     busy = app.action("t:busy", isolation="shared", max_attempts=1)(isolated.take_turns)
     with app.worker(1):
-        neighbour, lost = busy.submit(5.0), tell.submit()
-        begun(neighbour)
-        begun(lost)
+        neighbour, lost = busy.submit(), tell.submit()
+        assert begun(neighbour) == begun(lost)
         taken_away(tmp_path, lost)
         assert neighbour.wait(SECONDS).ok
-    assert kinds(app, neighbour).count("interrupt") <= 1  # none if it ran in another process, or was done by then
+    assert kinds(app, neighbour).count("interrupt") == 1
     assert app.look(neighbour.id)[0].deaths == 0
 
 
