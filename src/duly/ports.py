@@ -77,9 +77,12 @@ class Want(NamedTuple):
     suspect: bool = False
     cleanup: bool = False
 
-    def takes(self, place: int, held: Held) -> bool:
-        """Whether it takes the task at this place of the store's order."""
-        return place < self.free or self.worst is None or (held.band, held.rank) < self.worst
+    def taken(self, found: list[Held]) -> list[Held]:
+        """Which it takes of what was found for it, at most `free + beyond` in the store's order, or one suspect."""
+        if self.suspect or self.worst is None or len(found) <= self.free:
+            return found
+        beyond = [held for held in found[self.free :] if (held.band, held.rank) < self.worst]
+        return found[: self.free] + beyond
 
 
 class Rejection(msgspec.Struct, frozen=True, array_like=True, gc=False):

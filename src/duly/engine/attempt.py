@@ -34,7 +34,7 @@ from duly.ports import Submission
 from duly.wire.runner import Done, Said, Work
 
 
-class Attempt(msgspec.Struct, eq=False):
+class Attempt(msgspec.Struct, eq=False, gc=False):
     """What a node knows of one attempt. `weight` is the run time expected when it was handed over, in seconds.
 
     `handed_at` and `began_at` are seconds of the monotonic clock. `in_vain`: its task is another's by now, and nothing

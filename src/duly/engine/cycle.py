@@ -18,7 +18,7 @@ from duly.engine.attempt import Attempt, change_of, loss_of, note_of
 from duly.ports import Child, Miss, Rejection, Reply, Request, Want
 
 
-class Said(msgspec.Struct, frozen=True):
+class Said(msgspec.Struct, frozen=True, gc=False):
     """One change that was sent, and what it was decided from; no outcome: a note, or handed back."""
 
     attempt: Attempt

@@ -186,7 +186,7 @@ class Floor:
         if held.options is not None:
             policy = self._roster.bounds(policy_of(policy, held.options))
         attempt = Attempt(held, place, policy, self.waiting.alone.time_of(held.lane), isolation)
-        if self._closing or not self._roster.usable(place) or self._paused(held):
+        if self._closing or (held.lane in self._roster.closed and self._refused(attempt)):
             self.cycle.hand_back(attempt)
         elif held.suspect:
             self.suspects.take(attempt)
@@ -195,6 +195,9 @@ class Floor:
         else:
             self.waiting.put(attempt)
         return isolation == "shared"
+
+    def _refused(self, attempt: Attempt) -> bool:
+        return not self._roster.usable(attempt.target) or self._paused(attempt.held)
 
     def _paused(self, held: Held) -> bool:
         """Whether it is not to be begun now; a pause holds up no cleanup."""
@@ -267,8 +270,7 @@ class Floor:
     def _return(self, attempt: Attempt) -> None:
         """An attempt that has not begun waits again, or goes back if it is not to be begun here."""
         self.suspects.ended(attempt)
-        held, usable = attempt.held, self._roster.usable(attempt.target)
-        begun_here = usable and not self._closing and not self.suspects.alone and not self._paused(held)
+        held, begun_here = attempt.held, not (self._closing or self.suspects.alone or self._refused(attempt))
         if held.verdict is not None or held.suspect or not begun_here:
             self.cycle.hand_back(attempt)
         else:

@@ -41,6 +41,8 @@ class Roster:
         self._served: dict[int, tuple[int, Policy, Isolation]] = {}
         self.paused: frozenset[int] = frozenset()
         """The lanes of which nothing is begun, but what owes cleanup."""
+        self.closed: frozenset[int] = frozenset()
+        """The lanes that are paused, or whose targets cannot be used."""
 
     def declared(self) -> list[tuple[str, str, int]]:
         """The lanes that its actions have even before a task was submitted: (queue, action, version)."""
@@ -74,6 +76,7 @@ class Roster:
         for lane, (place, _, how) in self._served.items():
             if self.usable(place):
                 (self._paused if lane in self.paused else self._open)[how == "shared"].append(lane)
+        self.closed = frozenset(self._served) - {lane for lanes in self._open for lane in lanes}
 
     def lose(self, place: int) -> None:
         """A target cannot be used: its lanes are not asked for any more."""

@@ -65,15 +65,20 @@ def pieces(text: str) -> Iterator[str]:
         yield text[start : start + most]
 
 
-def apart(found: Sequence[Held]) -> list[int]:
+def places_apart(found: Sequence[Held]) -> list[int]:
     """Return the places of those whose payloads are kept apart."""
     return [place for place, held in enumerate(found) if not held.payload or held.payload[0] == _NAMED]
+
+
+def may_name(rows: str) -> bool:
+    """Whether among JSON rows that end with a payload there may be one that is kept apart; one look for hundreds."""
+    return ',"#' in rows or ',""]' in rows
 
 
 def claimable(found: list[Held]) -> list[Held]:
     """Return the first of the tasks, and those after it whose payloads fit into memory beside each other."""
     room = MOST_BYTES
-    for place in apart(found):
+    for place in places_apart(found):
         reference = named(found[place].payload)
         assert reference is not None
         room -= reference.size

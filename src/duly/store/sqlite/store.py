@@ -32,11 +32,11 @@ from duly.ports import (
 )
 from duly.store.apart import (
     Reference,
-    apart,
     chunks_named,
     has_large,
     named,
     pieces,
+    places_apart,
     without_large,
 )
 from duly.store.rows import Batch, Rows, only_submits, text, with_children, without_orphans
@@ -73,7 +73,7 @@ class SqliteStore(Lanes, Upkeep):
             request = without_large(request, self._keep_apart)
         rows, reply, ring = Rows(request), Reply(now=0), set(request.ring)
         # A claim alone need not reach the disk: if the machine dies, so does its node, and the task is ready again.
-        self._transact(lambda _: self._exchange(request, rows, reply, ring, large=large), durable=rows.any)
+        apart = self._transact(lambda _: self._exchange(request, rows, reply, ring, large=large), durable=rows.any)
         # From here on it is done: who is told that the store is busy would do it again.
         if request.node is not None and not reply.claims:
             with suppress(apsw.Error):
@@ -84,11 +84,12 @@ class SqliteStore(Lanes, Upkeep):
             self._lockfile.touch()
         if self._ringer is not None:
             self._ringer.ring(ring)
-        if places := apart(reply.claims):
-            self._read_payloads(reply.claims, places)
+        if apart:
+            self._read_payloads(reply.claims, places_apart(reply.claims))
         return reply
 
-    def _exchange(self, request: Request, rows: Rows, reply: Reply, ring: set[str], *, large: bool) -> None:
+    def _exchange(self, request: Request, rows: Rows, reply: Reply, ring: set[str], *, large: bool) -> bool:
+        """Do it, within a transaction; whether payloads of what was claimed may be kept apart."""
         assert self._connection is not None
         before = self._connection.total_changes()
         reply.now = self._clock()
@@ -108,11 +109,11 @@ class SqliteStore(Lanes, Upkeep):
             self._submit(request.submits, rows.submits, reply)
         if large:
             self._settle(chunks_named(request, reply))
-        if request.node is not None:
-            self._serve(request.node, request.wants, reply)
+        apart = request.node is not None and self._serve(request.node, request.wants, reply)
         if rows.submits or rows.cancels or rows.retries:
             ring.update(bell for (bell,) in self._run("bells", node=request.node))
         reply.counted = self._counted(request, reply, wrote=self._connection.total_changes() > before)
+        return apart
 
     def _change(self, changes: list[Change], batch: Batch, reply: Reply) -> None:
         """Apply the changes that hit; the others are looked for only where the count says that there are any."""
@@ -211,14 +212,16 @@ class SqliteStore(Lanes, Upkeep):
         self._run("submit_one", now=now, **fields)
         return "created" if self._connection.changes() else "existing"
 
-    def _serve(self, node: int, wants: list[Want], reply: Reply) -> None:
-        """What only a node asks for: whom it is to stop, when to look again, what it claims."""
+    def _serve(self, node: int, wants: list[Want], reply: Reply) -> bool:
+        """What only a node asks for: whom it is to stop, when to look again, what it claims; see `Claimed.apart`."""
         suspects = self._look(node, reply)
         if reply.next is not None and reply.next.at <= reply.now:
             self._run("due", now=reply.now)
             suspects = self._look(node, reply)
-        if wants:
-            reply.claims = claims.claim(self._run, node, wants, suspects=suspects)
+        if not wants:
+            return False
+        reply.claims, apart = claims.claim(self._run, node, wants, suspects=suspects)
+        return apart
 
     def _look(self, node: int, reply: Reply) -> bool:
         """Fill in what is known without a claim; whether there are suspects."""
