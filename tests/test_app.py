@@ -45,12 +45,6 @@ def test_a_url_that_names_no_store_is_refused(url: str) -> None:
         duly.App(url)
 
 
-@pytest.mark.parametrize("url", ["postgresql://x/y", "postgres://x"])
-def test_other_databases_are_to_come(url: str) -> None:
-    with pytest.raises(NotAvailable, match="postgresql"):
-        duly.App(url)
-
-
 def test_a_file_is_meant_as_seen_from_where_the_app_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     app = duly.App("sqlite:///tasks.db")

@@ -64,6 +64,15 @@ def test_a_file_that_cannot_be_read_is_named(folder: Path) -> None:
         ("url", 5),
         ("keep", "long"),
         ("keep_failed", -1),
+        ("lease", 1.9),
+        ("lease", "2h"),
+        ("lease", "soon"),
+        ("schema", "Duly"),
+        ("schema", "pg_duly"),
+        ("schema", 5),
+        ("allow_unsafe", "perhaps"),
+        ("allow_unsafe", 2),
+        ("allow_unsafe", None),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_by_its_name(name: str, value: Any) -> None:
@@ -84,7 +93,7 @@ def test_an_unknown_name_in_the_file_is_refused_too(folder: Path) -> None:
         load({}, {})
 
 
-@pytest.mark.parametrize("name", ["lease", "schema", "max_cpu_pressure", "addons"])
+@pytest.mark.parametrize("name", ["max_cpu_pressure", "addons"])
 def test_a_setting_to_come_says_so(name: str) -> None:
     with pytest.raises(NotAvailable, match=f"the setting '{name}' is not in this release yet"):
         load({name: 1}, {})
@@ -98,3 +107,16 @@ def test_what_is_kept_for_good_is_said_by_none() -> None:
 def test_units_are_read_as_people_write_them() -> None:
     config = load({"drain_timeout": "2m", "max_payload": "1KiB"}, {"DULY_CONCURRENCY": "7"})
     assert (config.drain_timeout, config.max_payload, config.concurrency) == (120.0, 1024, 7)
+
+
+def test_what_a_store_on_a_server_needs_is_read_as_people_write_it() -> None:
+    environment = {"DULY_LEASE": "1m", "DULY_SCHEMA": "tasks", "DULY_ALLOW_UNSAFE": "True"}
+    config = load({}, environment)
+    assert (config.lease, config.schema, config.allow_unsafe) == (60.0, "tasks", True)
+    assert load({"allow_unsafe": False}, environment).allow_unsafe is False
+    assert [load({}, {"DULY_ALLOW_UNSAFE": text}).allow_unsafe for text in ("yes", "1", "no", "0")] == [
+        True,
+        True,
+        False,
+        False,
+    ]

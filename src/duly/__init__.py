@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from duly.errors import PayloadInvalid as PayloadInvalid
     from duly.errors import RetryRefused as RetryRefused
     from duly.errors import RunnerUnavailable as RunnerUnavailable
+    from duly.errors import StoreAway as StoreAway
     from duly.errors import StoreBusy as StoreBusy
     from duly.errors import StoreDamaged as StoreDamaged
     from duly.errors import StoreError as StoreError
@@ -86,6 +87,7 @@ _PLACES = {
         "PayloadInvalid",
         "RetryRefused",
         "RunnerUnavailable",
+        "StoreAway",
         "StoreBusy",
         "StoreDamaged",
         "StoreError",

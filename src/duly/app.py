@@ -31,8 +31,9 @@ from duly.handle import Handle
 from duly.history import Event, happened, history
 from duly.listing import Listing, TaskInfo
 from duly.operating import Operating, checked_id
-from duly.ports import Store, TaskRow
+from duly.ports import TaskRow
 from duly.runner.context import HERE
+from duly.stores import place_of
 from duly.wire.runner import Target
 from duly.working import Working, refuse_misplaced
 
@@ -63,9 +64,10 @@ DICE = 100
 class App(Operating):
     """A store, and the actions whose tasks it keeps.
 
-    `url` is `sqlite:///file`, `sqlite:////absolute/file` or `sqlite:///:memory:`; without it `DULY_URL`, `[tool.duly]
-    url` in pyproject.toml, and at last `sqlite:///duly.db` are used. The other settings are those of
-    `duly.config.Config`. Nothing is opened before it is needed.
+    `url` is `sqlite:///file`, `sqlite:////absolute/file` or `sqlite:///:memory:`; for a store on a server it is
+    `postgresql://user@host/database?schema=duly`, with all that libpq takes. Without it `DULY_URL`, `[tool.duly] url`
+    in pyproject.toml, and at last `sqlite:///duly.db` are used. The other settings are those of `duly.config.Config`.
+    Nothing is opened before it is needed.
 
     >>> app = duly.App("sqlite:///tasks.db")
     """
@@ -73,7 +75,7 @@ class App(Operating):
     def __init__(self, url: str | None = None, **settings: Any) -> None:
         arguments = settings if url is None else {"url": url, **settings}
         self.config = config.load(arguments)
-        self._path = _path_of(self.config.url)
+        self.place = place_of(self.config)
         self._actions: dict[tuple[str, int], Action[..., Any, ..., Any]] = {}
         self._around: list[Target] = []
         self._own_desk = Desk()
@@ -83,7 +85,7 @@ class App(Operating):
         self._thread = self._make_thread()
 
     def __repr__(self) -> str:
-        return f"<duly.App {self.config.url} with {len(self._actions)} actions>"
+        return f"<duly.App {self.place.url} with {len(self._actions)} actions>"
 
     # declaring
     def action(  # long: all that can be said of an action
@@ -393,7 +395,6 @@ class App(Operating):
         from duly.engine.roster import Roster  # noqa: PLC0415
         from duly.engine.worker import Worker  # noqa: PLC0415
         from duly.runner.pool import Pool, check_platform  # noqa: PLC0415
-        from duly.store.sqlite.bell import DatagramBell  # noqa: PLC0415
 
         replace = msgspec.structs.replace
         check_platform()
@@ -405,12 +406,12 @@ class App(Operating):
         if inline is not None:
             single: dict[str, Any] = {"isolation": "process"}
             actions = [(replace(spec, **single), replace(target, **single)) for spec, target in actions]
-        thread, notifier = self._thread, Notifier(os.environ if alone else {})
+        thread, make_bell, notifier = self._thread, self.place.make_node_bell, Notifier(os.environ if alone else {})
 
         def make_node() -> Node:
             roster = Roster(actions, served, self._around, limits=inline is None)
             make_pool: Callable[[str], Pool] = Pool if inline is None else inline.pool
-            return Node(thread, make_pool, DatagramBell, roster, settings, Console(2), notifier)
+            return Node(thread, make_pool, make_bell, roster, settings, Console(2), notifier)
 
         return Worker(make_node, thread.hopeless, *([] if inline is None else [inline.stop]))
 
@@ -458,19 +459,7 @@ class App(Operating):
         return DistantDesk(HERE.line.most)
 
     def _make_thread(self) -> StoreThread:
-        path = self._path
-
-        def make_store() -> Store:
-            from duly.store.sqlite.store import SqliteStore  # noqa: PLC0415 - the driver is loaded when it is needed
-
-            return SqliteStore(path)
-
-        def make_bell() -> Any:
-            from duly.store.sqlite.bell import DatagramBell  # noqa: PLC0415
-
-            return DatagramBell()
-
-        return StoreThread(make_store, make_bell, self.config.poll)
+        return StoreThread(self.place.make_store, self.place.make_bell, self.config.poll)
 
     @contextmanager
     def moved(self, url: str) -> Iterator[Self]:
@@ -482,15 +471,15 @@ class App(Operating):
         >>> len(list(app.tasks()))
         0
         """
-        before = self.config, self._path, self._own_desk, self._thread
-        self._path, self._own_desk = _path_of(url), Desk()
-        self.config = msgspec.structs.replace(self.config, url=url)
+        before = self.config, self.place, self._own_desk, self._thread
+        elsewhere = msgspec.structs.replace(self.config, url=url)
+        self.place, self._own_desk, self.config = place_of(elsewhere), Desk(), elsewhere
         self._thread = self._make_thread()
         try:
             yield self
         finally:
             self._thread.close()
-            self.config, self._path, self._own_desk, self._thread = before
+            self.config, self.place, self._own_desk, self._thread = before
 
     def close(self) -> None:
         """Close the store; safe to call twice. A closed App is used no more."""
@@ -515,16 +504,6 @@ _IMPORTED = (
     "a task's process imports this module, too, and has no store; put what submits and waits under "
     "`if __name__ == '__main__':`"
 )
-
-
-def _path_of(url: str) -> str:
-    """Return the file that a url names, or `:memory:`; raises `OptionInvalid`."""
-    if url.startswith(("postgresql://", "postgres://")):
-        raise NotAvailable("postgresql:// is not in this release yet; sqlite:/// is")
-    if not url.startswith("sqlite:///") or url == "sqlite:///":
-        raise OptionInvalid(f"bad url {url!r}: sqlite:///file, sqlite:////absolute/file or sqlite:///:memory:")
-    path = url.removeprefix("sqlite:///")
-    return path if path == ":memory:" else os.path.abspath(path)
 
 
 def _served(queues: Sequence[str] | None) -> list[str] | None:

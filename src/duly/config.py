@@ -8,12 +8,10 @@ from typing import Any
 
 import msgspec
 
-from duly.core import units
+from duly.core import units, urls
 from duly.errors import NotAvailable, OptionInvalid
 
 _LATER = {
-    "lease": "leases of nodes come with PostgreSQL",
-    "schema": "schemas come with PostgreSQL",
     "max_cpu_pressure": "holding work back by load comes with actions over time",
     "max_memory_pressure": "holding work back by load comes with actions over time",
     "max_io_pressure": "holding work back by load comes with actions over time",
@@ -32,6 +30,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     replaced after `recycle_tasks` tasks, or when it has grown by `recycle_growth` (bytes). Tasks are kept for `keep`
     seconds after their end, failed ones for `keep_failed` (None: for good), unless their action says otherwise. Into
     `status_file` a worker writes each second how it is, for `duly doctor --node`.
+
+    For a store on a server: its tables are in `schema`, unless the url says `?schema=`. A node that has not been heard
+    for `lease` seconds is dead to all others; before that it has stopped by itself. A server that may lose what it has
+    acknowledged (`fsync` or `synchronous_commit` is off) is refused, unless it is `allow_unsafe`.
     """
 
     url: str = "sqlite:///duly.db"
@@ -45,6 +47,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     keep: float | None = 7 * 86_400.0
     keep_failed: float | None = 30 * 86_400.0
     status_file: str | None = None
+    schema: str = "duly"
+    lease: float = 30.0
+    allow_unsafe: bool = False
 
     def __post_init__(self) -> None:
         if not 0.01 <= self.poll <= 60:
@@ -55,14 +60,22 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             raise OptionInvalid(f"concurrency={self.concurrency}: between 1 and {MOST_RUNNERS}")
         if self.recycle_tasks < 1:
             raise OptionInvalid(f"recycle_tasks={self.recycle_tasks}: a whole number from 1")
+        if not 2 <= self.lease <= 3600:
+            raise OptionInvalid(f"lease={self.lease:g}: between 2 seconds and an hour")
+        urls.check_schema(self.schema)
+
+    def __repr__(self) -> str:
+        values = {**msgspec.structs.asdict(self), "url": urls.shown(self.url)}
+        return f"Config({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
 
 MOST_PAYLOAD = 64 * 1024 * 1024
 MOST_RUNNERS = 1_000
-_SECONDS = {"poll", "drain_timeout"}
+_SECONDS = {"poll", "drain_timeout", "lease"}
 _KEPT = {"keep", "keep_failed"}
 _SIZES = {"max_payload", "recycle_growth"}
 _COUNTS = {"concurrency", "recycle_tasks"}
+_FLAGS = {"allow_unsafe"}
 
 
 def load(arguments: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Config:
@@ -92,6 +105,8 @@ def _read(name: str, value: Any) -> Any:
         return units.size(value, name)
     if name in _COUNTS:
         return _count(name, value)
+    if name in _FLAGS:
+        return _flag(name, value)
     if not isinstance(value, str):
         raise OptionInvalid(f"{name}={value!r}: text is wanted")
     return value
@@ -107,6 +122,13 @@ def _count(name: str, value: Any) -> int:
     if count < 1:
         raise OptionInvalid(f"{name}={count}: a whole number from 1" + (_CORES if name == "concurrency" else ""))
     return count
+
+
+def _flag(name: str, value: Any) -> bool:
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if isinstance(value, bool | str) and str(value).lower() in known:
+        return known[str(value).lower()]
+    raise OptionInvalid(f"{name}={value!r}: true or false is wanted")
 
 
 _CORES = "; left out, it is the number of CPU cores"

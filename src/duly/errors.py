@@ -17,13 +17,14 @@ DulyError                    everything duly raises on purpose; has a stable `co
 ├── RunnerUnavailable        no process could be started
 ├── HandlerUnavailable       a handler's module cannot be imported
 ├── WorkerMisplaced          a worker was started where it must not be
-├── NotAvailable             this release does not do that yet
+├── NotAvailable             this release, or this kind of store, does not do that
 ├── InvalidInput             what was given cannot be used
 │   ├── ActionInvalid          a bad action name or declaration
 │   ├── PayloadInvalid         not JSON, or not what the handler takes
 │   └── OptionInvalid          a bad option, time, size, url or setting
 └── StoreError               the store could not do it
     ├── StoreUnavailable       cannot be opened or reached
+    │   └── StoreAway            its server is away, and may come back
     ├── StoreBusy              somebody else holds it for too long
     ├── StoreFull              no space left
     ├── StoreReadOnly          may not be written
@@ -209,7 +210,7 @@ class WorkerMisplaced(DulyError, RuntimeError):
 
 
 class NotAvailable(DulyError, AttributeError):
-    """This release does not do that yet; the message says what is meant."""
+    """This release does not do that yet, or this kind of store does not; the message says what is meant."""
 
     code = "not_available"
 
@@ -257,6 +258,12 @@ class StoreUnavailable(StoreError):
     code = "store_unavailable"
 
 
+class StoreAway(StoreUnavailable):
+    """The server that keeps the store cannot be reached just now; workers and whoever waits go on when it is back."""
+
+    code = "store_away"
+
+
 class StoreBusy(StoreError):
     """Another process held the store's write lock for longer than 10 s."""
 
@@ -291,3 +298,7 @@ class StoreTooNew(StoreError):
     """The store was changed by a newer duly in a way this one cannot work with."""
 
     code = "store_too_new"
+
+
+PASSING = (StoreBusy, StoreFull, StoreAway)
+"""What a store says of trouble that may be over by itself: who works, or waits for a result, tries again."""

@@ -18,12 +18,13 @@ from duly.handle import Handle
 from duly.listing import PauseInfo, paused_by, pauses
 from duly.many import CancelCount, Cancels, Retries, RetryCount, Which
 from duly.ports import Backup, Copied, Finding, Lane, NodeRow, Step, Store, Tally
+from duly.stores import Place
 
 
 class Operating:
     """The verbs of an App that are for operators; the App says where its store is."""
 
-    _path: str
+    place: Place
 
     def handle(self, task_id: str) -> Handle[Any]:
         """Return the handle of a task by its id."""
@@ -196,7 +197,7 @@ class Operating:
 
         The file is a store by itself, as of the moment at which the copying began. A file of that name is replaced only
         by `force`, and never while it is in use. `watch` is told how far it is. Raises `OptionInvalid` and
-        `StoreError`, and leaves nothing then.
+        `StoreError`, and leaves nothing then; `NotAvailable` for a store on a server, which has tools of its own.
 
         >>> app.submit("email:send", {"to": "ann@example.com", "text": "hello"}).state
         'ready'
@@ -205,10 +206,8 @@ class Operating:
         ...     print([task.action for task in copied.tasks()])
         ['email:send']
         """
-        from duly.store.sqlite.backup import Copy  # noqa: PLC0415 - the driver is loaded when it is needed
-
         began = time.monotonic()
-        copy = Copy(self._path, os.fspath(path), force=force)
+        copy = self.place.copy(os.fspath(path), force=force)
         forks.care_for(copy)
         try:
             while copied := copy.step():
@@ -224,9 +223,7 @@ class Operating:
 
         Nothing is changed by that. Raises `StoreError`, also where there is no store.
         """
-        from duly.store.sqlite.file import steps_of  # noqa: PLC0415 - the driver is loaded when it is needed
-
-        return steps_of(self._path)
+        return self.place.steps()
 
     def migrate(self) -> list[Step]:
         """Take the steps of the schema that are to be taken, as whatever opens the store does; return these."""

@@ -156,12 +156,14 @@ class Reply(msgspec.Struct, kw_only=True):
     By task id: `submitted` says created or existing, `cancelled` says cancelled, asked or ended, `retried` what came of
     that; unknown ones lack. `counted`: the node's next request has the next number (what wrote nothing is not counted).
     `done` is False if this node was given up, and nothing of the request was done: it must stop everything it runs and
-    start anew. A number that was used before is answered so, too. `lanes_version` is another number after lanes or
-    pauses have changed.
+    start anew. A number that was used before is answered so, too, by a store that answers each once; one whose answers
+    can be lost on their way answers it `anew`, as well as that can be told by then. `lanes_version` is another number
+    after lanes or pauses have changed.
     """
 
     now: int
     done: bool = True
+    anew: bool = False
     counted: bool = False
     submitted: dict[str, str] = {}
     cancelled: dict[str, str] = {}
@@ -319,10 +321,16 @@ PATIENCE = 10.0
 class Store(Protocol):
     """Where tasks are kept. Used by one thread; raises `StoreError` and nothing of its driver's.
 
-    Whoever else holds it up is waited for `patience` seconds, before that is a `StoreBusy`.
+    Whoever else holds it up is waited for `patience` seconds, before that is a `StoreBusy`, and so is the way to its
+    server, before that is a `StoreAway`: then what was asked may or may not have been done, and may be asked again.
+    A node lives as long as its process; or, where that cannot be told, until it was not heard for `lease` seconds.
     """
 
     patience: float
+
+    @property
+    def lease(self) -> float | None:
+        """Seconds; None if nodes live as long as their processes. Each exchange of a node renews it."""
 
     def open(self) -> None:
         """Open it, made new or migrated if need be."""
@@ -385,10 +393,10 @@ class Store(Protocol):
         """Return a number that is another one after somebody else has written; it may change too often."""
 
     def enlist(self, name: str, bell: str, label: str) -> int:
-        """Make this process a node, and return its number."""
+        """Make this process a node, and return its number; asked again by the same name, it is the same node."""
 
     def dead(self) -> list[NodeRow]:
-        """Return the nodes that are enlisted and no longer live."""
+        """Return the nodes that are enlisted and no longer live; never one that this store lives on as."""
 
     def nodes(self) -> list[NodeRow]:
         """Return all nodes that are enlisted."""
@@ -437,7 +445,10 @@ class Store(Protocol):
 
 
 class Ripples(Protocol):
-    """What feels that others have written. A ripple is a hint; who feels none polls."""
+    """What feels that others have written. A ripple is a hint; who feels none polls.
+
+    As with bells, who uses it calls `silence` at each poll, too: one that has broken mends itself then.
+    """
 
     def fileno(self) -> int:
         """The descriptor to wait on."""
@@ -450,7 +461,10 @@ class Ripples(Protocol):
 
 
 class Bell(Protocol):
-    """Where a process can be woken. A ring is a hint; who hears none polls."""
+    """Where a process can be woken. A ring is a hint; who hears none polls.
+
+    Who owns it calls `silence` at each poll, too: one that has broken mends itself then, without waiting for anybody.
+    """
 
     address: str
 

@@ -125,7 +125,7 @@ def test_a_url_is_enough_where_only_the_store_is_needed(cli: "Cli") -> None:
     [
         ("[tool.duly", "pyproject.toml: "),
         ("[tool.duly]\nconcurency = 3\n", "'concurrency' is meant?"),
-        ("[tool.duly]\nlease = 30\n", "not in this release yet"),
+        ("[tool.duly]\naddons = []\n", "not in this release yet"),
     ],
 )
 def test_settings_that_cannot_be_read_are_wrong_usage(cli: "Cli", inside: "Inside", text: str, said: str) -> None:
@@ -144,7 +144,7 @@ def test_settings_that_cannot_be_read_are_wrong_usage(cli: "Cli", inside: "Insid
         ("sqlite:///another.db", 4, "of another program"),
         ("sqlite:///:memory:", 2, "a store in memory"),
         ("shop.db", 2, "bad url 'shop.db'"),
-        ("postgresql://host/db", 2, "not in this release yet"),
+        ("mysql://host/db", 2, "bad url 'mysql://host/db'"),
     ],
 )
 def test_a_store_that_cannot_be_used_is_said_in_one_line(cli: "Cli", url: str, code: int, said: str) -> None:

@@ -33,6 +33,16 @@ def stay(task: duly.Task) -> str | None:
         return task.stop_reason
 
 
+def tell_pid(task: duly.Task) -> None:
+    """Tell who runs this, and run until asked to stop."""
+    try:
+        task.update(os.getpid())
+        while True:
+            signal.pause()
+    except duly.TaskStopped:
+        return
+
+
 def mix(task: duly.Task, seconds: float = 0.0) -> int:
     """Mostly done at once; else chatter for so long."""
     until = time.monotonic() + seconds

@@ -164,7 +164,7 @@ def test_a_node_that_was_struck_off_starts_anew_and_goes_on(tmp_path: Path, capl
     nothing = app.action("errand:nothing")(errands.nothing)
     with app, app.worker(1):
         ((node, _),) = app.nodes()
-        other = SqliteStore(app._path)
+        other = SqliteStore(str(app.place))
         other.open()
         other.leave(node.number)
         other.close()

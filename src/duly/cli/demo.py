@@ -13,12 +13,12 @@ import click
 
 from duly.app import App
 from duly.cli import exits
-from duly.cli.places import path_of
 from duly.cli.progress import watching
 from duly.cli.streams import put, put_json, say, styled, talk_options
 from duly.cli.words import count, duration, lines
 from duly.config import MOST_RUNNERS
 from duly.demo.work import Report, Work, sources
+from duly.stores import IN_MEMORY, File
 
 DRAIN_SECONDS = 0.2
 """What is running may go on for so long if the demo is interrupted; after that it is stopped."""
@@ -72,19 +72,21 @@ def command(folder: str | None, url: str | None, concurrency: int | None, as_jso
 def _app(url: str | None) -> App:
     """The App of a store that is new: nobody's is touched."""
     url = url or f"sqlite:///{tempfile.mkdtemp(prefix='duly-demo-')}/demo.db"
-    path = path_of(App(url))
-    if path == ":memory:":
+    place, cure = App(url).place, "the demo makes a store of its own: name a file that is not there"
+    if not isinstance(place, File):
+        exits.refuse(f"{place} is on a server", cure)
+    if place == File(IN_MEMORY):
         exits.refuse("a store in memory ends with its process: there would be nothing to look at")
-    if os.path.lexists(path):
-        exits.refuse(f"{path} is there already", "the demo makes a store of its own: name a file that is not there")
-    return App(f"sqlite:///{path}", drain_timeout=DRAIN_SECONDS)
+    if os.path.lexists(place.path):
+        exits.refuse(f"{place} is there already", cure)
+    return App(place.url, drain_timeout=DRAIN_SECONDS)
 
 
 def _run(app: App, folder: str, files: list[str], concurrency: int | None) -> Report:
     work = Work(app, folder, files)
     work.submit()
     say(f"{count(len(files), 'source file')} of {folder}, each a task; and four that put duly to the test")
-    say(f"the store: {path_of(app)}")
+    say(f"the store: {app.place}")
     with app.worker(concurrency), watching(len(files)) as watch:
         for result in work.results():
             watch(work.trials, result is not None)

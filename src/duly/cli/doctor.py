@@ -16,7 +16,7 @@ import click
 from duly import config
 from duly.app import App
 from duly.cli import exits
-from duly.cli.places import app_option, named_app, path_of, url_option
+from duly.cli.places import app_option, named_app, url_option
 from duly.cli.streams import plain, put, put_json, talk_options
 from duly.cli.words import ago, count, duration
 from duly.core.endings import megabytes
@@ -30,6 +30,7 @@ from duly.runner.child import MEMORY_SLACK
 from duly.runner.perform import perform
 from duly.runner.pool import check_platform
 from duly.store.sqlite.connection import is_safe
+from duly.stores import IN_MEMORY, File, Place, Server
 
 
 @click.command(
@@ -90,18 +91,22 @@ def _show(finding: Finding) -> None:
 
 def _findings(app_name: str | None, url: str | None) -> Iterator[Finding]:
     app = named_app(app_name)
-    yield from _versions()
+    store = app if url is None and app is not None else App(url)
+    yield from _versions(store.place)
     yield _tried("platform", _platform)
     yield _tried("processes", _processes)
     yield _memory()
-    yield from _store(app if url is None and app is not None else App(url), app)
+    yield from _store(store, app)
 
 
-def _versions() -> Iterator[Finding]:
+def _versions(place: Place) -> Iterator[Finding]:
     yield Finding(
         "duly", ok=True, text=f"{version('duly')} in {os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}"
     )
     yield Finding("python", ok=True, text=f"{platform.python_version()} at {sys.executable}")
+    if isinstance(place, Server):
+        yield _tried("driver", place.driver)
+        return
     import apsw  # noqa: PLC0415 - a driver that cannot be loaded is a finding, and comes after what can be said
 
     safe = is_safe(apsw.SQLITE_VERSION_NUMBER)
@@ -139,14 +144,14 @@ def _memory() -> Finding:
 
 
 def _store(store: App, app: App | None) -> Iterator[Finding]:
-    path = path_of(store)
-    if path == ":memory:":
+    place = store.place
+    if place == File(IN_MEMORY):
         yield Finding("store", ok=True, text="in memory: it ends with its process, and nothing outside can look at it")
         return
-    if not os.path.exists(path):
-        yield Finding("store", ok=True, text=f"there is none yet at {path}; the first submit or worker makes it")
-        return
     try:
+        if not place.exists():
+            yield Finding("store", ok=True, text=f"there is none yet at {place}; the first submit or worker makes it")
+            return
         yield from (finding for finding in store.examine() if finding.what != "sqlite")
         yield _nodes(store)
         if app is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,6 @@ import click
 
 from duly.app import App
 from duly.cli.exits import Exit
-from duly.cli.places import path_of
 from duly.cli.show import told
 from duly.cli.streams import COLORS, console, flush, is_quiet, plain, put, put_now, say, styled
 from duly.cli.words import count, duration, json_text
@@ -129,7 +129,7 @@ class Following:
 def say_if_alone(app: App) -> None:
     """Say at once that a task will wait for ever, if nobody is there to work on it."""
     if not any(lives for _, lives in app.nodes()):
-        say(f"no worker is at work on {path_of(app)}: what is submitted waits until one is")
+        say(f"no worker is at work on {app.place}: what is submitted waits until one is")
 
 
 # showing -----------------------------------------------------------------------------------------------------------
@@ -256,4 +256,4 @@ def put_ends(following: Following) -> None:
 
 def goes_on(app: App, task_id: str) -> str:
     """Say that a task goes on without who waited for it, and how to stop it."""
-    return f"task {task_id} goes on; to stop it: duly cancel --url sqlite:///{path_of(app)} {task_id}"
+    return f"task {task_id} goes on; to stop it: duly cancel --url {shlex.quote(app.place.url)} {task_id}"

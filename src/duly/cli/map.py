@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import threading
@@ -19,7 +20,7 @@ from duly.cli import completing, exits, items
 from duly.cli.flight import Flight, Item
 from duly.cli.following import say_if_alone
 from duly.cli.options import refuse_undeclared, said, task_options
-from duly.cli.places import app_option, check_store, find_app, find_store, path_of, url_option
+from duly.cli.places import app_option, check_store, find_app, find_store, url_option
 from duly.cli.progress import Counted, counting
 from duly.cli.show import error_of
 from duly.cli.streams import plain, put_now, say, talk_options
@@ -174,7 +175,7 @@ class _Map:
                 self._follow(show)
         except KeyboardInterrupt:
             left = count(self._flight.under_way, "task")
-            say(f"{left} may go on: duly tasks --url sqlite:///{path_of(self._store)} --state running", always=True)
+            say(f"{left} may go on: duly tasks --url {shlex.quote(self._store.place.url)} --state running", always=True)
             raise
         if self._interrupts:
             raise KeyboardInterrupt

@@ -20,11 +20,12 @@ from duly.cli import exits
 from duly.cli.streams import plain, say
 from duly.core.ids import is_task_id
 from duly.errors import OptionInvalid, StoreUnavailable, TaskNotFound
+from duly.stores import IN_MEMORY, File
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 HOW_TO_NAME = 'name it: -a module:attribute, DULY_APP=..., or app = "module:attribute" in [tool.duly] of pyproject.toml'
-HOW_TO_URL = "name it: --url sqlite:///path/to/file.db, or an App with -a module:attribute"
+HOW_TO_URL = "name it: --url sqlite:///path/to/file.db or postgresql://..., or an App with -a module:attribute"
 LEAST_PART = 8
 """Characters of a task's id, from its front or end, that may stand for all of it."""
 
@@ -40,7 +41,7 @@ def app_option(command: F) -> F:
 
 def url_option(command: F) -> F:
     """Add `--url`."""
-    text = "The store, if not the App's: sqlite:///file or sqlite:////absolute/file."
+    text = "The store, if not the App's: sqlite:///file, sqlite:////absolute/file or postgresql://user@host/database."
     return click.option("--url", metavar="URL", help=text)(command)
 
 
@@ -86,19 +87,13 @@ def find_store(name: str | None, url: str | None, *, new: bool = False) -> App:
 
 def check_store(app: App, *, new: bool = False) -> None:
     """Refuse a store that no other process can see, and one that is not there unless it may be `new`."""
-    path = path_of(app)
-    if path == ":memory:":
+    place = app.place
+    if place == File(IN_MEMORY):
         raise OptionInvalid("a store in memory ends with its process: the command line has no use for it")
-    if not new and not os.path.exists(path):
-        error = StoreUnavailable(f"there is no store {path}")
+    if not new and not place.exists():
+        error = StoreUnavailable(f"there is no store {place}")
         error.add_note(HOW_TO_URL)
         raise error
-
-
-def path_of(app: App) -> str:
-    """Return the file of an App's store."""
-    path = app.config.url.removeprefix("sqlite:///")
-    return path if path == ":memory:" else os.path.abspath(path)
 
 
 def find_task(app: App, text: str) -> str:

@@ -18,7 +18,7 @@ from duly.app import App
 from duly.cli import exits
 from duly.cli.init import give_way
 from duly.cli.names import nearest
-from duly.cli.places import app_option, check_store, find_app, path_of
+from duly.cli.places import app_option, check_store, find_app
 from duly.cli.reload import run_reloading
 from duly.cli.streams import is_quiet, say, talk_options
 from duly.cli.words import count
@@ -121,7 +121,7 @@ def _log_to_stderr() -> None:
 def _introduce(app: App, concurrency: int | None, queues: tuple[str, ...]) -> None:
     runners = concurrency or app.config.concurrency or len(os.sched_getaffinity(0))
     where = f"queues {', '.join(queues)}" if queues else "all queues"
-    say(f"duly {version('duly')}: {count(runners, 'runner')}, {where}, store {path_of(app)}")
+    say(f"duly {version('duly')}: {count(runners, 'runner')}, {where}, store {app.place}")
     served = {action.spec.queue for action in app.actions}
     for queue in queues:
         if queue not in served:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from duly.core.action import Policy
 from duly.core.estimate import RunTime
+from duly.core.task import Held
 from duly.engine.asking import ask, call
 from duly.engine.attempt import Attempt
 from duly.engine.clock import Clock
@@ -28,6 +29,7 @@ from duly.engine.crew import Member
 from duly.engine.floor import Floor, Room
 from duly.engine.inside import Inside
 from duly.engine.keeper import SECOND, Keeper, note
+from duly.engine.lease import Lease
 from duly.engine.ledger import Ledger
 from duly.engine.notify import Notifier
 from duly.engine.parting import Parting
@@ -38,7 +40,7 @@ from duly.engine.status import EVERY, Report
 from duly.engine.storethread import StoreThread
 from duly.engine.ticker import Ticker
 from duly.engine.waker import Waker
-from duly.errors import StoreBusy, StoreError, StoreFull
+from duly.errors import PASSING, StoreError
 from duly.ports import Bell, Lane, NodeRow, Pause, Pool, Reply, Store, Want
 
 log = logging.getLogger("duly.node")
@@ -46,7 +48,7 @@ log = logging.getLogger("duly.node")
 RETRY_SECONDS = 0.25
 
 COMPLAINT_SECONDS = 30.0
-"""How often it is said that the store cannot be written."""
+"""How often it is said that the store cannot be reached or written."""
 
 UNREAD = -1
 """The number of the lanes before they were read."""
@@ -56,6 +58,9 @@ NOTE_SECONDS = 0.01
 
 COMPARE_POLLS = 30
 """Every so many polls what the store says that a node holds is compared with what it has."""
+
+DOUBTS = 2
+"""Comparisons after an answer that was made anew: what differs in both is a fault."""
 
 MOST_HELD = 100_000
 
@@ -78,13 +83,13 @@ class More(NamedTuple):
 
 
 class GivenUp(Exception):
-    """This node was struck off by others; whoever runs it starts anew."""
+    """This node is no more, by others or by itself; whoever runs it starts anew."""
 
 
 class Node:
     """One life of a node, under one number. `run` returns when it has drained."""
 
-    def __init__(
+    def __init__(  # long: all that a node consists of
         self,
         thread: StoreThread,
         make_pool: Callable[[str], Pool],
@@ -114,7 +119,11 @@ class Node:
         )
         self._cycle = self._floor.cycle
         self._ledger = Ledger()
-        self._polls = self._turns = 0
+        self._lease = Lease()
+        self._every = settings.poll
+        self._beat = self._reached = False
+        self._inquiries: set[Callable[[Any], None]] = set()
+        self._polls = self._turns = self._doubts = 0
         self._look = True
         self._lanes_version = UNREAD
         self._more = More(alone=False, shared=False)
@@ -138,10 +147,16 @@ class Node:
         self._waker.wake()
 
     # life
-    def run(self) -> None:
-        """Work until drained; all that ran here is gone then. Raises `HandlerUnavailable`, `StoreError`, `GivenUp`."""
+    def run(self, *, again: bool = False) -> None:
+        """Work until drained; all that ran here is gone then. Raises `HandlerUnavailable`, `StoreError`, `GivenUp`.
+
+        One that begins `again` after another waits for the store for as long as that takes.
+        """
         try:
-            self._begin()
+            if again:
+                self._await_store()
+            if not self._parting.done:
+                self._begin_or_give_up(again=again)
             while not self._over():
                 self._turn()
             self._ticker.clear("drain")  # from now on that is another one's
@@ -180,20 +195,54 @@ class Node:
         self._waker.close()
         self._epoll.close()
 
+    def _await_store(self) -> None:
+        """Wait until the store can be reached, or this node is told to end."""
+        self._epoll.register(self._waker, select.EPOLLIN)
+        self._tell_well(time.monotonic())
+        self._tell_status(time.monotonic())
+        self._ticker.set("reach", time.monotonic())
+        while not self._reached and not self._draining:
+            self._turn()
+        self._epoll.unregister(self._waker)
+        self._parting.begun = self._parting.done = not self._reached
+
+    def _heard(self, _dead: Any, error: BaseException | None) -> None:
+        """Whether the store could be reached is known."""
+
+        def take() -> None:
+            self._reached = error is None
+            if error is not None:
+                self._complain(error)
+                self._ticker.set("reach", time.monotonic() + RETRY_SECONDS)
+
+        self._tell(take)
+
+    def _begin_or_give_up(self, *, again: bool) -> None:
+        """Begin; what fails of it is not done again by this node, whose name may be stored by now."""
+        try:
+            self._begin()
+        except PASSING as error:
+            if not again:
+                raise
+            raise GivenUp(str(error)) from error
+
     def _begin(self) -> None:
         self._tell_status(time.monotonic())
         thread, label = self._thread, self._settings.label
         self._clock.follow(ask(thread, call(lambda store: store.now)))
+        self._lease.begin(ask(thread, call(lambda store: store.lease)))
+        self._every = self._lease.beat(self._settings.poll)
         self._number = ask(thread, call(lambda store: store.enlist(self.name, self._bell.address, label)))
         self._cycle.node = self._number
         self._roster.set_lanes(*ask(thread, call(self._read_lanes)))
         ask(thread, call(lambda store: note(store, self._roster.keeps())))
-        for dead in ask(thread, call(lambda store: store.dead())):  # by the policies of their lanes
-            self._rescue(dead)
+        if self._lease.seconds is None:  # else it has to be heard meanwhile, and the first poll comes at once
+            for dead in ask(thread, call(lambda store: store.dead())):  # by the policies of their lanes
+                self._rescue(dead)
         self._floor.start(preload=True)
         self._epoll.register(self._bell, select.EPOLLIN)
         self._epoll.register(self._waker, select.EPOLLIN)
-        self._ticker.set("poll", time.monotonic() + self._settings.poll)
+        self._ticker.set("poll", time.monotonic() + (self._every if self._lease.seconds is None else 0.0))
         self._ticker.set("keep", time.monotonic() + SECOND)
         self._tell_well(time.monotonic())
         self._tell_status(time.monotonic())
@@ -207,7 +256,7 @@ class Node:
 
     def _turn(self) -> None:
         now = time.monotonic()
-        ready = {fd for fd, _ in self._epoll.poll(self._ticker.wait(now, self._settings.poll))}
+        ready = {fd for fd, _ in self._epoll.poll(self._ticker.wait(now, self._every))}
         if self._waker.fileno() in ready:
             self._waker.clear()
         if self._bell.fileno() in ready:
@@ -215,6 +264,8 @@ class Node:
             self._look = True
         while self._inbox:
             self._inbox.popleft()()
+        if self._lease.left() <= 0 and not self._parting.begun:
+            raise GivenUp(_LAPSED.format(self._lease.seconds, self._report.trouble or "no answer came in time"))
         refilled = ready == {self._floor.pool.fileno()}
         if self._floor.pool.fileno() in ready:
             for event in self._floor.pool.events():
@@ -244,6 +295,10 @@ class Node:
                 pass  # it is time for what was told meanwhile, as after any event
             case "end":
                 pass  # no more of what runs around the runners' lives
+            case "lease":
+                pass  # it may be over: that is seen in each turn
+            case "reach":
+                self._thread.post(lambda store: store.dead(), self._heard)
             case "spawn":
                 self._floor.fill(now)
             case "pool":
@@ -264,6 +319,7 @@ class Node:
             case "status":
                 self._tell_status(now)
             case "retry" if not self._parting.begun:
+                self._beat = self._lease.seconds is not None  # what it renews counts from when this was sent first
                 self._send(self._cycle.again())
 
     def _drain(self, seconds: float) -> None:
@@ -301,20 +357,21 @@ class Node:
     # the store
     def _exchange(self) -> None:
         """Begin the next exchange, if none is under way and there is something to say or to look for."""
-        if self._cycle.under_way or self._parting.begun:
+        if self._cycle.under_way or self._parting.begun or not self._number:
             return
         room, more = self._floor.room(), self._more
         wanted = (more.alone and room.alone) or (more.shared and room.shared)
         looks = self._floor.prepared and (self._look or wanted)
-        if not (looks or self._cycle.anything()):
+        if not (looks or self._beat or self._cycle.anything()):
             return
         now = time.monotonic()
-        if not looks and now < self._note_at and self._cycle.patient():
+        if not (looks or self._beat) and now < self._note_at and self._cycle.patient():
             self._ticker.set("note", self._note_at)
             return
         self._note_at = now + NOTE_SECONDS
-        self._look = not self._floor.prepared
+        self._beat, self._look = False, not self._floor.prepared
         self._more = More(not room.alone, not room.shared)  # what is not asked for may be there when there is room
+        self._lease.sent()
         self._send(self._cycle.request(self._wants(room)))
 
     def _wants(self, room: Room) -> list[Want]:
@@ -348,27 +405,29 @@ class Node:
         def done(reply: Reply | None, error: BaseException | None) -> None:
             self._tell(lambda: self._answered(reply, error))
 
-        # Who has nothing to watch can wait for the commit, and is back sooner by two changes of threads.
-        (self._thread.post if any(member.handed for member in self._floor.crew) else self._thread.do)(request, done)
+        # Who has nothing to watch can wait for the commit, and is back sooner by two changes of threads. Of a server
+        # nobody knows how long it takes.
+        watches = self._lease.seconds is not None or any(member.handed for member in self._floor.crew)
+        (self._thread.post if watches else self._thread.do)(request, done)
 
     def _answered(self, reply: Reply | None, error: BaseException | None) -> None:
         if self._parting.begun:
             return
-        if isinstance(error, StoreBusy | StoreFull):
-            now, self._report.trouble = time.monotonic(), str(error)
-            if now >= self._complain_at:
-                self._complain_at = now + COMPLAINT_SECONDS
-                log.error("%s; trying again, four times a second", error)
-            self._ticker.set("retry", now + RETRY_SECONDS)
-            return
         if error is not None:
-            raise error
+            self._complain(error)
+            self._ticker.set("retry", time.monotonic() + RETRY_SECONDS)
+            return
         assert reply is not None
         if not reply.done:
-            raise GivenUp
+            raise GivenUp("this node was given up")
         self._cycle.answered(reply)
         now = self._report.exchanged_at = time.monotonic()
         self._report.trouble = ""
+        self._lease.renewed()
+        self._ticker.set("lease", now + self._lease.left())
+        if reply.anew:
+            self._doubts = DOUBTS
+            self._inquire(lambda store: store.held(self._number, MOST_HELD), self._compare)
         if reply.lanes_version != self._lanes_version:
             self._lanes_version = reply.lanes_version
             self._floor.uncertain = True
@@ -384,10 +443,19 @@ class Node:
             self._floor.cancel(asked.key, asked.claim, asked.verdict, now)
         if reply.next is not None:
             wait = max(0, reply.next.at - reply.now) / 1e6
-            self._ticker.set("due", now + min(wait, self._settings.poll))  # clocks are set, and machines sleep
+            self._ticker.set("due", now + min(wait, self._every))  # clocks are set, and machines sleep
         else:
             self._ticker.clear("due")
         self._floor.make_way(reply.claims)
+
+    def _complain(self, error: BaseException) -> None:
+        """Say now and then that the store cannot be reached or written; raise what does not pass by itself."""
+        if not isinstance(error, PASSING):
+            raise error
+        now, self._report.trouble = time.monotonic(), str(error)
+        if now >= self._complain_at:
+            self._complain_at = now + COMPLAINT_SECONDS
+            log.error("%s; trying again, four times a second", error)
 
     def _read_lanes(self, store: Store) -> tuple[list[Lane], list[Pause]]:
         """Read what there is to claim from, at the start with what is served here."""
@@ -398,7 +466,7 @@ class Node:
         def take() -> None:
             if error is not None:
                 self._lanes_version = UNREAD
-                _raise_unless_busy(error)
+                self._complain(error)
                 return
             self._look = True
             self._roster.set_lanes(*read)
@@ -415,45 +483,53 @@ class Node:
 
     # polling
     def _poll(self, now: float) -> None:
-        self._ticker.set("poll", now + self._settings.poll)
+        self._ticker.set("poll", now + self._every)
         self._floor.hand_back_idle()
         self._floor.pool.look(now)
         self._notifier.status(self._floor.status())
+        self._bell.silence()
         if self._parting.begun:
             return
-        self._thread.post(lambda store: store.dead(), self._polled)
+        self._look = True  # the poll is the truth, whatever was missed before; an empty look need not be committed
+        self._beat = self._lease.seconds is not None
         self._polls += 1
-        if self._polls % COMPARE_POLLS == 0:
-            self._thread.post(lambda store: store.held(self._number, MOST_HELD), self._compare)
+        self._inquire(lambda store: store.dead(), self._give_back)
+        if self._doubts or self._polls % COMPARE_POLLS == 0:
+            self._inquire(lambda store: store.held(self._number, MOST_HELD), self._compare)
 
-    def _compare(self, stored: Any, error: BaseException | None) -> None:
+    def _inquire(self, job: Callable[[Store], Any], take: Callable[[Any], None]) -> None:
+        """Ask the store for what `take` is told in this loop, once at a time: while it is away, each takes long."""
+        if take in self._inquiries:
+            return
+        self._inquiries.add(take)
+
+        def answered(result: Any, error: BaseException | None) -> None:
+            self._inquiries.discard(take)
+            if error is None:
+                take(result)
+            else:
+                self._complain(error)
+
+        self._thread.post(job, lambda result, error: self._tell(lambda: answered(result, error)))
+
+    def _compare(self, stored: list[Held]) -> None:
         """What the store says that this node holds is to be what it has."""
+        self._doubts = max(0, self._doubts - 1)
+        attempts = {(attempt.held.key, attempt.held.claim): attempt for attempt in self._floor.attempts()}
+        forgotten, lost = self._ledger.compare(stored, set(attempts), self._cycle.rights())
+        for held in forgotten:
+            log.error("task %s is this node's by the store, and not here: given back", held.id)
+            self._cycle.hand_back(Attempt(held, 0, Policy(), RunTime()))
+        for right in lost:
+            log.error("task %s is another's by the store, and still here: stopped", attempts[right].held.id)
+            self._floor.drop(attempts[right])
 
-        def take() -> None:
-            attempts = {(attempt.held.key, attempt.held.claim): attempt for attempt in self._floor.attempts()}
-            forgotten, lost = self._ledger.compare(stored, set(attempts), self._cycle.rights())
-            for held in forgotten:
-                log.error("task %s is this node's by the store, and not here: given back", held.id)
-                self._cycle.hand_back(Attempt(held, 0, Policy(), RunTime()))
-            for right in lost:
-                log.error("task %s is another's by the store, and still here: stopped", attempts[right].held.id)
-                self._floor.drop(attempts[right])
-
-        if error is None:
-            self._tell(take)
-
-    def _polled(self, dead: Any, error: BaseException | None) -> None:
-        def take() -> None:
-            if error is not None:
-                _raise_unless_busy(error)
-                return
-            self._look = True  # the poll is the truth, whatever was missed before; an empty look is not committed
-            for node in dead:
-                if node.number not in self._rescuing and node.number != self._number:
-                    self._rescuing.add(node.number)
-                    threading.Thread(target=self._rescue, args=(node,), name="duly-rescue", daemon=True).start()
-
-        self._tell(take)
+    def _give_back(self, dead: list[NodeRow]) -> None:
+        """Give back what dead nodes held."""
+        for node in dead:
+            if node.number not in self._rescuing and node.number != self._number:
+                self._rescuing.add(node.number)
+                threading.Thread(target=self._rescue, args=(node,), name="duly-rescue", daemon=True).start()
 
     def _kept(self, seconds: Any, error: BaseException | None) -> None:
         """A step of keeping the store in order is done; the next may be after so many seconds."""
@@ -472,6 +548,8 @@ class Node:
                 self._thread,
                 rescue(dead, sweep=self._floor.pool.sweep, policy=self._roster.policy, now=self._clock.now),
             )
+        except PASSING as error:
+            log.warning("what node %d held could not be given back: %s; trying again", dead.number, error)
         except Exception:
             log.exception("what node %d held could not be given back; trying again", dead.number)
         self._tell(lambda: self._rescued(dead.number))
@@ -481,7 +559,7 @@ class Node:
         self._look = True
 
 
-def _raise_unless_busy(error: BaseException) -> None:
-    """What can be done again at the next poll is no reason to stop."""
-    if not isinstance(error, StoreBusy | StoreFull):
-        raise error
+_LAPSED = (
+    "this node was given up by itself: the store was not reached for nearly {:g} s, after which others take what it "
+    "held; all that ran here was stopped ({})"
+)

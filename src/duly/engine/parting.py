@@ -9,7 +9,7 @@ from typing import Any
 
 from duly.engine.asking import ask, call
 from duly.engine.storethread import StoreThread
-from duly.errors import StoreBusy, StoreError, StoreFull
+from duly.errors import PASSING, StoreError
 from duly.ports import Store
 
 log = logging.getLogger("duly.node")
@@ -36,14 +36,14 @@ class Parting:
         self._thread.post(lambda store: _strike_off(store, number), left)
 
     def _left(self, number: int, error: BaseException | None) -> None:
-        if error is not None and not isinstance(error, StoreBusy | StoreFull):
+        if error is not None and not isinstance(error, PASSING):
             raise error
         if error is not None:
             self._abandon(number)
         self.done = True
 
     def leave_untold(self, number: int) -> None:
-        """Go, though another process keeps the store from being written."""
+        """Go, though something keeps the store from being reached or written."""
         log.error("the store cannot be written, and this node leaves; what it could not tell will be done again")
         self._abandon(number)
         self.begun = self.done = True

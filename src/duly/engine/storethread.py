@@ -22,7 +22,7 @@ from weakref import WeakKeyDictionary
 from duly.engine import forks
 from duly.engine.waits import Done, Wait, Waits, glances
 from duly.engine.waker import Waker
-from duly.errors import StoreBusy, StoreError, StoreFull, StoreUnavailable
+from duly.errors import PASSING, StoreAway, StoreBusy, StoreError, StoreUnavailable
 from duly.ports import PATIENCE, Bell, Reply, Request, Ripples, Store
 
 Post: TypeAlias = Callable[[Any, Done], None]
@@ -46,9 +46,6 @@ RIPPLE_SECONDS = 0.005
 
 LOOK_SECONDS = 0.02
 """How often the store is asked for changes while somebody waits and no ripple can be felt."""
-
-TRANSIENT = (StoreBusy, StoreFull)
-"""What passes by itself: whoever waits goes on waiting."""
 
 SHORT_SECONDS = 0.001
 """Telling those who wait may take so long at any time; if it takes longer, the thread rests from it for as long."""
@@ -165,7 +162,7 @@ class StoreThread:
         """What is told of a job that the caller does: no caller waits long in the store, where nothing reaches it."""
 
         def told(result: Any, error: BaseException | None) -> None:
-            if isinstance(error, StoreBusy):
+            if isinstance(error, StoreBusy | StoreAway):
                 try:
                     self.post(job, done)
                     return
@@ -186,7 +183,7 @@ class StoreThread:
         def begin(store: Store) -> None:
             try:
                 found = glances(store, wait.seen)
-            except TRANSIENT:
+            except PASSING:
                 found = None
             if found and any(wait.told(glance) for glance in found):
                 return
@@ -273,7 +270,7 @@ class StoreThread:
                 self._work(store)
                 self._changes += rung
                 if self._watched:
-                    self._watch(store, ready)
+                    self._watch(store, bell, ready)
                 else:
                     self._told = self._changes
                 self._busy = False
@@ -293,7 +290,7 @@ class StoreThread:
             due = self._tell_at
         return max(0.0, due - now) * 1000
 
-    def _watch(self, store: Store, ready: set[int]) -> None:
+    def _watch(self, store: Store, bell: Bell, ready: set[int]) -> None:
         """Look for what others have written, if that may be, and tell those who wait."""
         now = time.monotonic()
         if self._ripples is not None and self._ripples.fileno() in ready:
@@ -301,6 +298,9 @@ class StoreThread:
             self._rest = now + RIPPLE_SECONDS
             self._look_at = now
         if now >= self._look_at:
+            bell.silence()
+            if self._ripples is not None:
+                self._ripples.silence()
             looked = self._look(store)
             self._look_at = now + (LOOK_SECONDS if self._ripples is None or not looked else self._poll)
         if self._changes != self._told and now >= self._tell_at:
@@ -369,7 +369,7 @@ class StoreThread:
         """Notice what others have written; False if that could not be done just now."""
         try:
             version = store.version()
-        except TRANSIENT:
+        except PASSING:
             return False
         except Exception as error:  # noqa: BLE001 - it is raised where it was waited
             self._watched.fail(error)
@@ -382,7 +382,7 @@ class StoreThread:
         """Tell those who wait; False if that could not be done just now."""
         try:
             self._watched.tell(store)
-        except TRANSIENT:
+        except PASSING:
             return False
         except Exception as error:  # noqa: BLE001 - it is raised where it was waited
             self._watched.fail(error)

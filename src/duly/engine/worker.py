@@ -23,7 +23,7 @@ def _nothing() -> None:
 
 
 class Worker:
-    """Runs nodes one after another until it is stopped; a new one only if the last was given up by others.
+    """Runs nodes one after another until it is stopped; a new one only if the last was given up.
 
     `hopeless` is told the error for which a worker in a thread of its own stops, until it is closed; `ended` when such
     a one is at its end. `signalled` says whether a signal has stopped it.
@@ -48,11 +48,13 @@ class Worker:
 
     def run(self) -> None:
         """Work in this thread until stopped."""
+        again = False
         while True:
             try:
-                self._node.run()
-            except GivenUp:
-                log.error("this node was given up; starting anew")
+                self._node.run(again=again)
+            except GivenUp as error:
+                log.error("%s; starting anew", error)
+                again = True
                 self._node.ready.set()
                 self._node = self._make_node()
                 if self._stopping:

@@ -61,6 +61,8 @@ _held = msgspec.json.Decoder(list[Held]).decode
 class SqliteStore(Lanes, Upkeep):
     """The verbs of the port, on one file (or `:memory:`)."""
 
+    lease = None
+
     def exchange(self, request: Request) -> Reply:
         """Do all of the request in one transaction, or nothing of it."""
         if request.children:

@@ -1,0 +1,191 @@
+"""A node under a lease: heard at each poll, and at its end before anybody else may take what it holds."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import apsw
+import pytest
+
+import duly
+from duly.core.action import ActionSpec
+from duly.engine.console import Console
+from duly.engine.lease import Lease, awake_or_not
+from duly.engine.node import Node
+from duly.engine.roster import Roster
+from duly.engine.settings import Settings
+from duly.engine.storethread import StoreThread
+from duly.ports import Reply, Request, Want
+from duly.runner.pool import Pool
+from duly.runner.targets import from_callable
+from duly.store.sqlite.bell import DatagramBell
+from duly.store.sqlite.store import SqliteStore
+from tests.engine import errands
+from tests.engine.making import SECONDS, asked, submission
+from tests.helpers import alive, eventually
+
+LEASE = 2.0
+
+
+class Leased(SqliteStore):
+    """A store that could not see whether a node's process lives."""
+
+    lease = LEASE  # type: ignore[assignment]
+    exchanges = 0
+    anew = False
+
+    def exchange(self, request: Request) -> Reply:
+        reply = super().exchange(request)
+        self.exchanges += request.node is not None
+        reply.anew, self.anew = self.anew, False
+        return reply
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Leased:
+    return Leased(f"{tmp_path}/tasks.db")
+
+
+@pytest.fixture
+def thread(store: Leased) -> Iterator[StoreThread]:
+    thread = StoreThread(lambda: store, DatagramBell, 0.05)
+    yield thread
+    thread.close()
+
+
+@pytest.fixture
+def app(thread: StoreThread, tmp_path: Path) -> duly.App:
+    app = duly.App(f"sqlite:///{tmp_path}/tasks.db", poll=0.05)
+    app._thread = thread
+    return app
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Iterator[Callable[[], apsw.Connection]]:
+    """Takes the write lock, so that no exchange is answered until it is rolled back."""
+    held: list[apsw.Connection] = []
+
+    def take() -> apsw.Connection:
+        held.append(apsw.Connection(str(tmp_path / "tasks.db")))
+        held[0].set_busy_timeout(10_000)
+        held[0].execute("begin immediate")
+        return held[0]
+
+    yield take
+    for connection in held:
+        connection.close()
+
+
+def node(thread: StoreThread, poll: float = 0.02) -> Node:
+    roster = Roster([(ActionSpec(name="errand:stay"), from_callable(errands.stay))])
+    return Node(thread, Pool, DatagramBell, roster, Settings(1, poll=poll), Console(None))
+
+
+def test_without_a_lease_there_is_no_end() -> None:
+    lease = Lease()
+    assert lease.left() == lease.left() > 1e9
+    assert lease.beat(60.0) == 60.0
+
+
+def test_a_lease_is_renewed_from_when_the_answered_exchange_was_sent() -> None:
+    lease = Lease()
+    lease.begin(LEASE)
+    lease._renewed_at -= 60.0
+    assert lease.left() < 0
+    lease.sent()
+    assert lease.left() < 0, "nothing is known before the answer"
+    before = awake_or_not()
+    lease.renewed()
+    assert 0.9 < lease.left() <= 1.0 + awake_or_not() - before
+
+
+def test_what_runs_is_killed_before_the_lease_ends_and_another_node_begins_when_the_store_is_back(
+    app: duly.App,
+    lock: Callable[[], apsw.Connection],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("duly.engine.storethread.PATIENCE", 0.2)
+    tell = app.action("errand:tell", timeout=None)(errands.tell_pid)
+    with app.worker(1):
+        handle = tell.submit()
+        pid = next(event.data["data"] for event in handle.events() if event.kind == "update")
+        ((first, _),) = app.nodes()
+        held = lock()
+        since = time.monotonic()
+        eventually(lambda: not alive(pid), LEASE)
+        assert time.monotonic() - since < LEASE
+        eventually(lambda: "given up by itself" in caplog.text)
+        held.execute("rollback")
+        told = (event.data["data"] for event in handle.events() if event.kind == "update")
+        assert alive(next(other for other in told if other != pid))
+        assert first.number not in [row.number for row, lives in app.nodes() if lives]
+        handle.cancel()
+        assert handle.wait(SECONDS).state == "cancelled"
+    assert caplog.text.count("trying again, four times a second") <= 2
+
+
+def test_a_node_that_has_nothing_to_say_is_heard_all_the_same(thread: StoreThread, store: Leased) -> None:
+    """Also while the user's code is being imported: that may take longer than a lease."""
+    quiet = node(thread)
+    try:
+        quiet._begin()
+        quiet._floor.prepared = False
+        eventually(lambda: quiet._turn() or store.exchanges > 5)
+        assert quiet._lease.left() > 0.5
+    finally:
+        quiet.close()
+
+
+def test_a_node_that_looks_seldom_by_itself_is_heard_in_time(thread: StoreThread, store: Leased) -> None:
+    seldom = node(thread, poll=60)
+    try:
+        seldom._begin()
+        until = time.monotonic() + 1.5 * LEASE
+        while time.monotonic() < until:
+            seldom._turn()
+        assert store.exchanges > 5
+    finally:
+        seldom.close()
+
+
+def test_after_an_answer_that_was_made_anew_it_is_compared_at_once_what_is_held(
+    thread: StoreThread, store: Leased, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = node(thread)
+    try:
+        one._begin()
+        eventually(lambda: one._turn() or (store.exchanges > 2 and not one._cycle.under_way))
+        (lane,) = asked(thread, lambda store: store.lanes())
+        asked(thread, Request(submits=[submission("lost", lane.number)]))
+        number = one._cycle._number
+        (held,) = asked(thread, Request(node=one._number, number=number, wants=[Want([lane.number], 1)])).claims
+        one._cycle._number += 1  # the answer to that was lost on its way
+        polls, store.anew = one._polls, True
+        eventually(lambda: one._turn() or "is this node's by the store, and not here" in caplog.text)
+        assert one._polls - polls < 10
+        eventually(lambda: one._turn() or asked(thread, lambda store: store.find(["lost"]))[0].attempt == 0)
+    finally:
+        one.close()
+    assert held.id == "lost"
+
+
+def test_a_node_that_waits_for_the_store_to_come_back_can_be_told_to_end(thread: StoreThread) -> None:
+    over = threading.Event()
+    thread.post(lambda _: over.wait(SECONDS), lambda *_: None)
+    waits = node(thread)
+    ended: SimpleQueue[Any] = SimpleQueue()
+    runs = threading.Thread(target=lambda: ended.put(waits.run(again=True)))
+    runs.start()
+    waits.drain()
+    try:
+        assert ended.get(timeout=SECONDS) is None
+        assert waits._number == 0
+    finally:
+        over.set()
+        runs.join(SECONDS)
