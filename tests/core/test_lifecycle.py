@@ -350,6 +350,16 @@ def test_a_lost_node_charges_nobody_but_from_the_second_on_marks_who_was_there()
             assert change.events == [("rescue", AT, {"losses": task.losses + 1})]
 
 
+def test_what_a_node_was_not_lost_for_is_given_back_as_it_was():
+    for suspect, then in ((0, None), (Suspicion.SUSPECT, Suspicion.SUSPECT), (Suspicion.WATCHED, Suspicion.SUSPECT)):
+        task = held(suspect=suspect, losses=1, attempt=2)
+        change = rescue(task, POLICY, AT, 0.5, blamed=False)
+        assert (change.state, change.attempt, change.losses, change.deaths) == (State.READY, -1, 0, 0)
+        assert (change.suspect, change.events) == (then, [("rescue", AT, None)])
+    verdict = held(verdict=State.CANCELLED)
+    assert rescue(verdict, POLICY, AT, 0.5, blamed=False) == rescue(verdict, POLICY, AT, 0.5)
+
+
 def test_a_node_lost_with_a_watched_suspect_is_a_death_of_it():
     change = rescue(held(suspect=Suspicion.WATCHED, losses=2), POLICY, AT, 0.5)
     assert (change.state, change.deaths, change.attempt, change.losses) == (State.SCHEDULED, 1, 0, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from math import inf
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -15,8 +16,8 @@ import pytest
 import duly
 from duly.core.action import ActionSpec
 from duly.engine.console import Console
-from duly.engine.lease import Lease, awake_or_not
-from duly.engine.node import Node
+from duly.engine.lease import Lease
+from duly.engine.node import GivenUp, Node
 from duly.engine.roster import Roster
 from duly.engine.settings import Settings
 from duly.engine.storethread import StoreThread
@@ -90,22 +91,78 @@ def claims(thread: StoreThread, node: Node) -> list[int]:
     return [held.claim for held in asked(thread, lambda store: store.held(node._number, 9))]
 
 
-def test_without_a_lease_there_is_no_end() -> None:
+class Times:
+    """What the clock says that no sleep stops."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr("duly.engine.lease.awake_or_not", lambda: self.now)
+
+    def pass_(self, lease: Lease, seconds: float) -> float:
+        """Let a node turn as often as one does."""
+        until = self.now + seconds
+        while self.now < until:
+            self.now = min(until, self.now + 0.1)
+            lease.turned()
+        return lease.turned()
+
+
+@pytest.fixture
+def times(monkeypatch: pytest.MonkeyPatch) -> Times:
+    return Times(monkeypatch)
+
+
+def test_without_a_lease_there_is_no_end_and_no_excuse(times: Times) -> None:
     lease = Lease()
-    assert lease.left() == lease.left() > 1e9
+    lease.begin(None, away=True)
+    assert times.pass_(lease, 1e3) == inf
     assert lease.beat(60.0) == 60.0
+    assert lease.blames()
 
 
-def test_a_lease_is_renewed_from_when_the_answered_exchange_was_sent() -> None:
+def test_a_lease_is_renewed_from_when_the_answered_exchange_was_sent(times: Times) -> None:
     lease = Lease()
-    lease.begin(LEASE)
-    lease._renewed_at -= 60.0
-    assert lease.left() < 0
+    lease.begin(30.0, away=False)
     lease.sent()
-    assert lease.left() < 0, "nothing is known before the answer"
-    before = awake_or_not()
+    assert times.pass_(lease, 20.0) == pytest.approx(5.0)
     lease.renewed()
-    assert 0.9 < lease.left() <= 1.0 + awake_or_not() - before
+    assert lease.turned() == pytest.approx(5.0), "the store may have heard of it when it was sent, and never again"
+    lease.sent()
+    lease.renewed()
+    assert times.pass_(lease, 24.0) == pytest.approx(1.0)
+    assert times.pass_(lease, 2.0) == pytest.approx(-1.0)
+
+
+def test_who_could_not_be_heard_blames_nobody_for_that_soon_after(times: Times) -> None:
+    lease = Lease()
+    lease.begin(30.0, away=False)
+    assert lease.blames()
+    times.pass_(lease, 16.0)
+    assert lease.away()
+    lease.sent()
+    lease.renewed()
+    assert (lease.away(), lease.blames()) == (False, False)
+    times.pass_(lease, 31.0)
+    assert lease.blames()
+
+
+def test_who_stood_still_himself_knows_nothing_of_others(times: Times) -> None:
+    lease = Lease()
+    lease.begin(30.0, away=False)
+    times.now += 40.0  # stopped, or a task took all of the machine
+    assert lease.turned() < 0
+    assert not lease.away()
+    lease.sent()
+    lease.renewed()
+    assert lease.blames()
+
+
+def test_who_begins_after_the_store_was_away_blames_nobody_for_a_while(times: Times) -> None:
+    lease = Lease()
+    lease.begin(30.0, away=True)
+    assert not lease.blames()
+    times.pass_(lease, 31.0)
+    assert lease.blames()
 
 
 def test_what_runs_is_killed_before_the_lease_ends_and_another_node_begins_when_the_store_is_back(
@@ -128,6 +185,7 @@ def test_what_runs_is_killed_before_the_lease_ends_and_another_node_begins_when_
         held.execute("rollback")
         told = (event.data["data"] for event in handle.events() if event.kind == "update")
         assert alive(next(other for other in told if other != pid))
+        assert app.look(handle.id)[0].losses == 0, "it is not what the node was lost for"
         assert first.number not in [row.number for row, lives in app.nodes() if lives]
         handle.cancel()
         assert handle.wait(SECONDS).state == "cancelled"
@@ -141,7 +199,7 @@ def test_a_node_that_has_nothing_to_say_is_heard_all_the_same(thread: StoreThrea
         quiet._begin()
         quiet._floor.prepared = False
         eventually(lambda: quiet._turn() or store.exchanges > 5)
-        assert quiet._lease.left() > 0.5
+        assert quiet._lease.turned() > 0.5
     finally:
         quiet.close()
 
@@ -183,7 +241,7 @@ def test_a_node_that_waits_for_the_store_to_come_back_can_be_told_to_end(thread:
     thread.post(lambda _: over.wait(SECONDS), lambda *_: None)
     waits = node(thread)
     ended: SimpleQueue[Any] = SimpleQueue()
-    runs = threading.Thread(target=lambda: ended.put(waits.run(again=True)))
+    runs = threading.Thread(target=lambda: ended.put(waits.run(GivenUp())))
     runs.start()
     waits.drain()
     try:

@@ -246,6 +246,7 @@ def rescue(
     at: int,
     dice: float,
     *,
+    blamed: bool = True,
     before: list[EventEntry] | None = None,
     started_at: int | None = None,
     info: str | None = None,
@@ -253,14 +254,17 @@ def rescue(
     """Decide for a task whose node is lost, with all its processes: nobody is charged.
 
     But a suspect that had begun was watched alone; it is what the node was lost with, and that counts as a death.
+    Where it is known that what nodes ran is not what they were lost for, it is not `blamed`, and nothing is counted.
     For `before` see `finish`; only a node that lost no more than its runners has any.
     """
-    return _after(_rescued(held, policy, at, dice), before, started_at, info)
+    return _after(_rescued(held, policy, at, dice, blamed=blamed), before, started_at, info)
 
 
-def _rescued(held: Held, policy: Policy, at: int, dice: float) -> Change:
+def _rescued(held: Held, policy: Policy, at: int, dice: float, *, blamed: bool) -> Change:
     if held.verdict is not None:
         return _no_try_under_verdict(held, at, [("rescue", at, None)])
+    if not blamed:
+        return _move(held, State.READY, [("rescue", at, None)], attempt=-1, suspect=_unwatched(held))
     if held.suspect == Suspicion.WATCHED:
         change = _death(held, policy, "died", Ending(kind="died", reason="its node was lost"), at, dice)
         return change if change.state in ENDED else msgspec.structs.replace(change, suspect=Suspicion.SUSPECT)

@@ -21,13 +21,14 @@ class Lease:
 
     def __init__(self) -> None:
         self.seconds: float | None = None
-        self._sent_at = self._renewed_at = 0.0
+        self._sent_at = self._renewed_at = self._turned_at = self._stood = 0.0
+        self._away_at = -inf
 
-    def begin(self, seconds: float | None) -> None:
-        """Have it from now on, which is before the node is enlisted."""
+    def begin(self, seconds: float | None, *, away: bool) -> None:
+        """Have it from now on, which is before the node is enlisted; `away`: until now the store was."""
         self.seconds = seconds
-        self.sent()
-        self.renewed()
+        self._renewed_at = self._turned_at = awake_or_not()
+        self._away_at = self._renewed_at if away else -inf
 
     def sent(self) -> None:
         """An exchange is sent, for the first time."""
@@ -35,11 +36,28 @@ class Lease:
 
     def renewed(self) -> None:
         """It was answered."""
-        self._renewed_at = self._sent_at
+        if self.away():
+            self._away_at = awake_or_not()
+        self._renewed_at, self._stood = self._sent_at, 0.0
 
-    def left(self) -> float:
-        """For how many seconds more the node may go on."""
-        return inf if self.seconds is None else lease.left(self.seconds, self._renewed_at, awake_or_not())
+    def turned(self) -> float:
+        """The node has come round once more: for how many seconds it may go on."""
+        if self.seconds is None:
+            return inf
+        now = awake_or_not()
+        self._stood = max(self._stood, now - self._turned_at)
+        self._turned_at = now
+        return lease.left(self.seconds, self._renewed_at, now)
+
+    def away(self) -> bool:
+        """Whether the store has not answered for long, though this node did not stand still itself."""
+        if self.seconds is None:
+            return False
+        return awake_or_not() - self._renewed_at > self.seconds / 2 and self._stood < self.seconds / 4
+
+    def blames(self) -> bool:
+        """Whether other nodes died of what they ran, perhaps: not if they were as unheard just now as this one."""
+        return self.seconds is None or awake_or_not() - self._away_at > self.seconds
 
     def beat(self, poll: float) -> float:
         """How often the node is to look by itself, which is set to do so every `poll` seconds."""

@@ -83,7 +83,14 @@ class More(NamedTuple):
 
 
 class GivenUp(Exception):
-    """This node is no more, by others or by itself; whoever runs it starts anew."""
+    """This node is no more, by others or by itself; whoever runs it starts anew.
+
+    `away`: since the store could not be reached.
+    """
+
+    def __init__(self, message: str = "this node was given up", *, away: bool = False) -> None:
+        super().__init__(message)
+        self.away = away
 
 
 class Node:
@@ -147,16 +154,16 @@ class Node:
         self._waker.wake()
 
     # life
-    def run(self, *, again: bool = False) -> None:
+    def run(self, after: GivenUp | None = None) -> None:
         """Work until drained; all that ran here is gone then. Raises `HandlerUnavailable`, `StoreError`, `GivenUp`.
 
-        One that begins `again` after another waits for the store for as long as that takes.
+        One that begins `after` another waits for the store for as long as that takes.
         """
         try:
-            if again:
-                self._await_store()
-            if not self._parting.done:
-                self._begin_or_give_up(again=again)
+            if after is not None:
+                self._begin_after(after)
+            else:
+                self._begin()
             while not self._over():
                 self._turn()
             self._ticker.clear("drain")  # from now on that is another one's
@@ -195,8 +202,11 @@ class Node:
         self._waker.close()
         self._epoll.close()
 
-    def _await_store(self) -> None:
-        """Wait until the store can be reached, or this node is told to end."""
+    def _begin_after(self, other: GivenUp) -> None:
+        """Wait until the store can be reached, or this node is told to end; then begin.
+
+        What fails of that is not done again by this node, whose name may be stored by now.
+        """
         self._epoll.register(self._waker, select.EPOLLIN)
         self._tell_well(time.monotonic())
         self._tell_status(time.monotonic())
@@ -204,7 +214,13 @@ class Node:
         while not self._reached and not self._draining:
             self._turn()
         self._epoll.unregister(self._waker)
-        self._parting.begun = self._parting.done = not self._reached
+        if not self._reached:
+            self._parting.begun = self._parting.done = True
+            return
+        try:
+            self._begin(away=other.away)
+        except PASSING as error:
+            raise GivenUp(str(error), away=other.away) from error
 
     def _heard(self, _dead: Any, error: BaseException | None) -> None:
         """Whether the store could be reached is known."""
@@ -217,20 +233,11 @@ class Node:
 
         self._tell(take)
 
-    def _begin_or_give_up(self, *, again: bool) -> None:
-        """Begin; what fails of it is not done again by this node, whose name may be stored by now."""
-        try:
-            self._begin()
-        except PASSING as error:
-            if not again:
-                raise
-            raise GivenUp(str(error)) from error
-
-    def _begin(self) -> None:
+    def _begin(self, *, away: bool = False) -> None:
         self._tell_status(time.monotonic())
         thread, label = self._thread, self._settings.label
         self._clock.follow(ask(thread, call(lambda store: store.now)))
-        self._lease.begin(ask(thread, call(lambda store: store.lease)))
+        self._lease.begin(ask(thread, call(lambda store: store.lease)), away=away)
         self._every = self._lease.beat(self._settings.poll)
         self._number = ask(thread, call(lambda store: store.enlist(self.name, self._bell.address, label)))
         self._cycle.node = self._number
@@ -264,8 +271,10 @@ class Node:
             self._look = True
         while self._inbox:
             self._inbox.popleft()()
-        if self._lease.left() <= 0 and not self._parting.begun:
-            raise GivenUp(_LAPSED.format(self._lease.seconds, self._report.trouble or "no answer came in time"))
+        left = self._lease.turned()
+        if left <= 0 and not self._parting.begun:
+            why = self._report.trouble or "no answer came in time"
+            raise GivenUp(_LAPSED.format(self._lease.seconds, why), away=self._lease.away())
         refilled = ready == {self._floor.pool.fileno()}
         if self._floor.pool.fileno() in ready:
             for event in self._floor.pool.events():
@@ -419,12 +428,12 @@ class Node:
             return
         assert reply is not None
         if not reply.done:
-            raise GivenUp("this node was given up")
+            raise GivenUp(away=self._lease.away())
         self._cycle.answered(reply)
         now = self._report.exchanged_at = time.monotonic()
         self._report.trouble = ""
         self._lease.renewed()
-        self._ticker.set("lease", now + self._lease.left())
+        self._ticker.set("lease", now + self._lease.turned())
         if reply.anew:
             self._doubts = DOUBTS
             self._inquire(lambda store: store.held(self._number, MOST_HELD), self._compare)
@@ -543,11 +552,9 @@ class Node:
 
     def _rescue(self, dead: NodeRow) -> None:
         """Give back what a dead node held; in a thread of its own, since processes are swept first."""
+        sweep, policy, now = self._floor.pool.sweep, self._roster.policy, self._clock.now
         try:
-            ask(
-                self._thread,
-                rescue(dead, sweep=self._floor.pool.sweep, policy=self._roster.policy, now=self._clock.now),
-            )
+            ask(self._thread, rescue(dead, sweep=sweep, policy=policy, now=now, blamed=self._lease.blames()))
         except PASSING as error:
             log.warning("what node %d held could not be given back: %s; trying again", dead.number, error)
         except Exception:

@@ -19,7 +19,12 @@ STEP = 1_000
 
 
 def rescue(
-    dead: NodeRow, *, sweep: Callable[[str], int], policy: Callable[[int], Policy], now: Callable[[], int]
+    dead: NodeRow,
+    *,
+    sweep: Callable[[str], int],
+    policy: Callable[[int], Policy],
+    now: Callable[[], int],
+    blamed: bool = True,
 ) -> Verb[int]:
     """Give back all that a dead node held, and strike it off; return how many tasks that were.
 
@@ -29,7 +34,8 @@ def rescue(
     rescued = 0
     while tasks := (yield lambda store: store.held(dead.number, STEP)):
         changes = [
-            lifecycle.rescue(task, policy_of(policy(task.lane), task.options), now(), random.random()) for task in tasks
+            lifecycle.rescue(task, policy_of(policy(task.lane), task.options), now(), random.random(), blamed=blamed)
+            for task in tasks
         ]
         reply = yield Request(changes=changes)
         rescued += len(changes) - len(reply.misses)

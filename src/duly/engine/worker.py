@@ -48,13 +48,13 @@ class Worker:
 
     def run(self) -> None:
         """Work in this thread until stopped."""
-        again = False
+        given_up: GivenUp | None = None
         while True:
             try:
-                self._node.run(again=again)
+                self._node.run(given_up)
             except GivenUp as error:
                 log.error("%s; starting anew", error)
-                again = True
+                given_up = error
                 self._node.ready.set()
                 self._node = self._make_node()
                 if self._stopping:
