@@ -17,7 +17,7 @@ import duly
 from duly.core.action import ActionSpec
 from duly.engine.console import Console
 from duly.engine.lease import Lease
-from duly.engine.node import GivenUp, Node
+from duly.engine.node import COMPARE_POLLS, GivenUp, Node
 from duly.engine.roster import Roster
 from duly.engine.settings import Settings
 from duly.engine.storethread import StoreThread
@@ -82,9 +82,9 @@ def lock(tmp_path: Path) -> Iterator[Callable[[], apsw.Connection]]:
         connection.close()
 
 
-def node(thread: StoreThread, poll: float = 0.02) -> Node:
+def node(thread: StoreThread, poll: float = 0.02, make_bell: Callable[[], DatagramBell] = DatagramBell) -> Node:
     roster = Roster([(ActionSpec(name="errand:stay"), from_callable(errands.stay))])
-    return Node(thread, Pool, DatagramBell, roster, Settings(1, poll=poll), Console(None))
+    return Node(thread, Pool, make_bell, roster, Settings(1, poll=poll), Console(None))
 
 
 def claims(thread: StoreThread, node: Node) -> list[int]:
@@ -192,12 +192,14 @@ def test_what_runs_is_killed_before_the_lease_ends_and_another_node_begins_when_
     assert caplog.text.count("trying again, four times a second") <= 2
 
 
-def test_a_node_that_has_nothing_to_say_is_heard_all_the_same(thread: StoreThread, store: Leased) -> None:
+def test_a_node_that_has_nothing_to_say_is_heard_all_the_same(
+    thread: StoreThread, store: Leased, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also while the user's code is being imported: that may take longer than a lease."""
     quiet = node(thread)
     try:
         quiet._begin()
-        quiet._floor.prepared = False
+        monkeypatch.setattr(quiet._floor, "_hear_prepared", lambda *_: None)
         eventually(lambda: quiet._turn() or store.exchanges > 5)
         assert quiet._lease.turned() > 0.5
     finally:
@@ -214,6 +216,43 @@ def test_a_node_that_looks_seldom_by_itself_is_heard_in_time(thread: StoreThread
         assert store.exchanges > 5
     finally:
         seldom.close()
+
+
+def test_while_the_store_is_away_a_node_asks_it_nothing_twice(thread: StoreThread, store: Leased) -> None:
+    """Each of these takes long then, and whatever comes after would come ever later."""
+    one, over = node(thread), threading.Event()
+    try:
+        one._begin()
+        eventually(lambda: one._turn() or (store.exchanges > 2 and not one._cycle.under_way and not one._inquiries))
+        thread.post(lambda _: over.wait(SECONDS), lambda *_: None)
+        eventually(lambda: not thread._jobs)
+        for _ in range(COMPARE_POLLS + 5):
+            one._poll(time.monotonic())
+            one._exchange()
+        assert len(thread._jobs) <= 3, "an exchange, who is dead, and what is held"
+    finally:
+        over.set()
+        one.close()
+
+
+class Mended(DatagramBell):
+    """Counts how often it was asked to be silent, by which one that has broken mends itself."""
+
+    times = 0
+
+    def silence(self) -> None:
+        super().silence()
+        self.times += 1
+
+
+def test_a_nodes_bell_that_nobody_rings_is_asked_at_each_poll(thread: StoreThread) -> None:
+    bell = Mended()
+    one = node(thread, make_bell=lambda: bell)
+    try:
+        one._begin()
+        eventually(lambda: one._turn() or bell.times > 3)
+    finally:
+        one.close()
 
 
 def test_after_an_answer_that_was_made_anew_it_is_compared_at_once_what_is_held(

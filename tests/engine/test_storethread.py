@@ -430,6 +430,26 @@ def test_waiting_for_what_does_not_happen_costs_next_to_nothing(thread: StoreThr
     assert time.process_time() - before < 0.1
 
 
+class Mended(DatagramBell):
+    """Counts how often it was asked to be silent, by which one that has broken mends itself."""
+
+    times = 0
+
+    def silence(self) -> None:
+        super().silence()
+        self.times += 1
+
+
+def test_a_bell_that_nobody_rings_is_asked_at_each_poll_while_somebody_waits(tmp_path: Path) -> None:
+    bell = Mended()
+    thread = StoreThread(lambda: SqliteStore(f"{tmp_path}/tasks.db"), lambda: bell, 0.02)
+    asked(thread, submit(submission("t", asked(thread, lane_of))))
+    before = bell.times
+    ended_by(thread)
+    eventually(lambda: bell.times > before + 3)
+    thread.close()
+
+
 FORKING = """
 import os, signal, sys
 from duly.core.task import State
