@@ -1,0 +1,1 @@
+"""The store port on PostgreSQL, through psycopg; needs the extra `duly[postgres]`."""

@@ -1,0 +1,110 @@
+"""Connecting so that duly's promises hold: a primary that is new enough, writes to its disk, and is duly's own.
+
+Nothing is set for the length of a session, since a pooler between may give each transaction another one. What is to
+hold is asked for at the connect, or set within a transaction.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeVar
+
+import psycopg
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from duly.errors import StoreReadOnly, StoreUnavailable
+from duly.store.postgres.address import Address
+
+T = TypeVar("T")
+
+OLDEST = 140_000
+"""The oldest version of PostgreSQL, as it tells it itself."""
+
+ANSWER_SECONDS = 10.0
+"""How long an answer is waited for before the way to the server is taken for broken."""
+
+COUNT_SECONDS = 600.0
+"""The same, where all there is has to be counted."""
+
+DEFAULTS = {
+    "application_name": "duly",
+    "client_encoding": "UTF8",
+    "connect_timeout": "5",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+
+_ASK = """
+select
+    pg_backend_pid(), current_setting('server_version_num')::integer, current_setting('server_version'),
+    current_setting('server_encoding'), current_setting('fsync') = 'on',
+    current_setting('synchronous_commit'), pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'
+"""
+
+
+class Server(NamedTuple):
+    """What a server says of itself and of this session."""
+
+    pid: int
+    version: int
+    name: str
+    encoding: str
+    fsync: bool
+    commit: str
+    standby: bool
+    read_only: bool
+
+
+class Connection(psycopg.Connection[tuple[object, ...]]):
+    """A connection whose answers are not waited for without end; `pooled` if a session of its own is not behind it."""
+
+    pooled = False
+    answer_seconds: float | None = ANSWER_SECONDS
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """Consume what talks to the server."""
+        return super().wait(gen, interval, self.answer_seconds if timeout is None else timeout)
+
+
+def connect(address: Address, *, allow_unsafe: bool = False) -> Connection:
+    """Connect, and refuse what cannot keep duly's promises. Raises the driver's error if nobody can be reached."""
+    conninfo = make_conninfo(address.conninfo, **(DEFAULTS | conninfo_to_dict(address.conninfo)))
+    connection = Connection.connect(conninfo, autocommit=True, prepare_threshold=1)
+    try:
+        found = connection.execute(_ASK, prepare=False).fetchone()
+        assert found is not None
+        server = Server(*found)  # type: ignore[arg-type]
+        refuse(server, address, allow_unsafe=allow_unsafe)
+        connection.pooled = server.pid != connection.info.backend_pid
+        if connection.pooled:
+            connection.prepare_threshold = None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def refuse(server: Server, address: Address, *, allow_unsafe: bool = False) -> None:
+    """Refuse a server by which accepted tasks could be lost, or that this duly cannot talk to."""
+    if server.version < OLDEST:
+        raise StoreUnavailable(
+            f"{address}: PostgreSQL {server.name} is too old; duly needs {OLDEST // 10_000} or newer"
+        )
+    if server.encoding != "UTF8":
+        raise StoreUnavailable(
+            f"{address}: the database's encoding is {server.encoding}; make one with encoding 'UTF8'"
+        )
+    if server.standby or server.read_only:
+        what = "is a standby" if server.standby else "has default_transaction_read_only = on"
+        raise StoreReadOnly(
+            f"{address}: {what}, and may only be read; name the primary, or all hosts and "
+            "target_session_attrs=read-write"
+        )
+    unsafe = "fsync = off" if not server.fsync else "synchronous_commit = off" if server.commit == "off" else ""
+    if unsafe and not allow_unsafe:
+        raise StoreUnavailable(
+            f"{address}: the server has {unsafe}, so what it accepts may be lost; turn it on, or say allow_unsafe=True "
+            "where that is no harm"
+        )

@@ -1,0 +1,54 @@
+"""What is too large for a row: written in pieces before the row that names them, and read after it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import msgspec
+
+from duly.core.task import Held
+from duly.errors import StoreBusy, StoreFull, StoreUnavailable
+from duly.ports import Part
+from duly.store.apart import KEPT_SECONDS, Reference, named, pieces
+from duly.store.postgres.session import Session, Statement
+
+
+class Large(Session):
+    """Texts that are kept apart."""
+
+    def large(self, key: int, what: Part) -> str:
+        """Return a task's payload or value, where `find` has "" for it."""
+        rows = self._rows("large", key=key, what=what)
+        stands = rows[0][0] if rows else None
+        if stands is None:
+            return ""
+        reference = named(stands)
+        return str(stands) if reference is None else self._whole(reference)
+
+    def drop_chunks(self, chunks: list[int]) -> None:
+        """Delete chunks that nobody names."""
+        if chunks:
+            self._transact(Statement("drop_chunks", {"chunks": list(chunks)}), durable=False)
+
+    def _keep_apart(self, whole: str) -> str:
+        """Write a text's chunks, and return what a row is to say of it; that row's commit brings all to the disk."""
+        written = self._transact(*(Statement("add_chunk", {"data": piece}) for piece in pieces(whole)), durable=False)
+        return str(Reference(len(whole), [number for ((number,),) in written]))
+
+    def _whole(self, reference: Reference) -> str:
+        """Read a text that is kept apart; what is damaged or gone is no JSON, which ends a task as invalid."""
+        whole = "".join([data for (data,) in self._rows("chunks", chunks=reference.chunks)])
+        return whole if len(whole) == reference.size else ""
+
+    def _read_payloads(self, claims: list[Held], places: list[int]) -> None:
+        """Fill in payloads; a task whose cannot be read just now is left out, and later found not to be held here."""
+        for place in reversed(places):
+            reference = named(claims[place].payload)
+            assert reference is not None
+            held = claims.pop(place)
+            with suppress(StoreBusy, StoreFull, StoreUnavailable):
+                claims.insert(place, msgspec.structs.replace(held, payload=self._whole(reference)))
+
+    def _sweep(self) -> None:
+        """Delete chunks that no row has named in time."""
+        self.drop_chunks([number for (number,) in self._rows("forgotten", kept=KEPT_SECONDS * 1_000_000)])

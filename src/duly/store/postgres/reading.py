@@ -1,0 +1,52 @@
+"""Reading tasks: each query is a transaction of its own, and locks nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+
+from duly.ports import EventRow, Filter, Glance, Tally, TaskRow
+from duly.store.postgres.session import Session
+
+_NEWEST = 1 << 62
+
+
+class Reading(Session):
+    """The verbs of the port that read."""
+
+    def find(self, ids: Sequence[str]) -> list[TaskRow]:
+        """Return the tasks with these ids, in no order; unknown ones are left out."""
+        return [TaskRow(*row) for row in self._rows("find", ids=list(ids))]
+
+    def glance(self, ids: Sequence[str]) -> list[Glance]:
+        """Return how these tasks stand, in no order; unknown ones are left out."""
+        return [Glance(*row) for row in self._rows("glance", ids=list(ids))]
+
+    def tasks(self, wanted: Filter, by: str, after: tuple[int, int] | None, most: int) -> list[TaskRow]:
+        """Return a page of tasks, `newest` first or by `date`."""
+        states = None if wanted.states is None else [int(state) for state in wanted.states]
+        bindings = {**wanted._asdict(), "states": states, "most": most}
+        if by == "date":
+            at, key = after or (-_NEWEST, 0)
+            return [TaskRow(*row) for row in self._rows("tasks_date", at=at, key=key, **bindings)]
+        key = after[1] if after else _NEWEST
+        return [TaskRow(*row) for row in self._rows("tasks_newest", key=key, **bindings)]
+
+    def events(self, task_id: str, after: int, most: int) -> list[EventRow]:
+        """Return runs of a task's events that hold some numbered above `after`, in order."""
+        return [EventRow(*row) for row in self._rows("events", id=task_id, after=after, most=most)]
+
+    def last_update(self, task_id: str) -> str | None:
+        """Return what a task's latest update told, as JSON text."""
+        rows = self._rows("last_update", id=task_id)
+        return str(rows[0][0]) if rows else None
+
+    def stats(self) -> list[Tally]:
+        """Count all tasks, as of one moment."""
+        return [Tally(*row) for row in self._count("stats")]
+
+    _versions = count()
+
+    def version(self) -> int:
+        """Return another number each time: whether somebody has written is not to be told without looking."""
+        return next(self._versions)

@@ -1,0 +1,91 @@
+"""A schema of duly's own in a database: made, brought up to date, and told from others' schemas."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import psycopg
+
+from duly.errors import StoreForeign, StoreTooNew
+from duly.ports import Step
+from duly.store import migrations
+from duly.store.migrations import Migration
+from duly.store.postgres.address import Address
+from duly.store.postgres.connection import Connection
+
+PACKAGE = "duly.store.postgres"
+
+_MADE_BY_US = {"number", "kind", "name", "applied_at"}
+_COLUMNS = """
+select attname from pg_attribute join pg_class on pg_class.oid = attrelid join pg_namespace n on n.oid = relnamespace
+where nspname = %s and relname = 'migration' and attnum > 0 and not attisdropped
+"""
+_OTHERS = "select relname from pg_class join pg_namespace n on n.oid = relnamespace where nspname = %s limit 3"
+_LOCK = "select pg_advisory_xact_lock(hashtextextended('duly ' || %s, 0))"
+
+
+def migrate(connection: Connection, address: Address, steps: list[Migration] | None = None) -> None:
+    """Bring the schema to the newest step, all in one transaction; refuse what a newer duly has contracted."""
+    steps = migrations.load(PACKAGE) if steps is None else steps
+    if not _todo(applied(connection, address), steps, address):
+        return
+    connection.execute("begin isolation level read committed")
+    try:
+        connection.execute(_LOCK, [address.schema])
+        before = applied(connection, address)
+        if not before and not _exists(connection, address):
+            connection.execute(f'create schema "{address.schema}"')
+        for step in _todo(before, steps, address):
+            connection.execute(step.sql.replace("{schema}", f'"{address.schema}"'))
+            connection.execute(
+                f'insert into "{address.schema}".migration (number, kind, name, applied_at) '  # noqa: S608 - a checked name
+                f'values (%s, %s, %s, "{address.schema}".clock())',
+                [step.number, step.kind, step.name],
+            )
+        connection.execute("commit")
+    except BaseException:
+        with suppress(psycopg.Error):
+            connection.rollback()
+        raise
+
+
+def applied(connection: Connection, address: Address) -> list[Step]:
+    """Return the steps of the schema that were taken; raises `StoreForeign` if it is another program's."""
+    columns = {name for (name,) in connection.execute(_COLUMNS, [address.schema])}
+    if not columns:
+        others = [str(name) for (name,) in connection.execute(_OTHERS, [address.schema])]
+        if others:
+            raise _foreign(address, f"it has {', '.join(sorted(others))}")
+        return []
+    if not columns >= _MADE_BY_US:
+        raise _foreign(address, "its table migration is none of duly's")
+    query = f'select number, kind, name, applied_at from "{address.schema}".migration order by number'  # noqa: S608
+    rows = connection.execute(query.encode()).fetchall()
+    return [Step(*row) for row in rows]  # type: ignore[arg-type]
+
+
+def steps_of(connection: Connection, address: Address) -> list[Step]:
+    """Return the steps of a schema, those that are still to be taken at the end; changes nothing."""
+    taken = applied(connection, address)
+    known = {step.number for step in taken}
+    todo = [step for step in migrations.load(PACKAGE) if step.number not in known]
+    return [*taken, *(Step(step.number, step.kind, step.name, None) for step in todo)]
+
+
+def _todo(taken: list[Step], steps: list[Migration], address: Address) -> list[Migration]:
+    known, done = {step.number for step in steps}, {step.number for step in taken}
+    for step in taken:
+        if step.number not in known and step.kind == "contract":
+            named = f"{step.number:04}_{step.name}"
+            raise StoreTooNew(f"{address}: was changed by a newer duly ({named}); install that one here")
+    return [step for step in steps if step.number not in done]
+
+
+def _exists(connection: Connection, address: Address) -> bool:
+    return bool(connection.execute("select 1 from pg_namespace where nspname = %s", [address.schema]).fetchall())
+
+
+def _foreign(address: Address, why: str) -> StoreForeign:
+    return StoreForeign(
+        f"{address}: the schema {address.schema} is another program's ({why}); give duly another one by ?schema="
+    )

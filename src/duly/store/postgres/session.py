@@ -1,0 +1,242 @@
+"""One schema of one database, over one connection at a time, used by one thread.
+
+What is to be done again, since the way to the server broke or another transaction was in the way, is done again here.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+import psycopg
+from psycopg import Cursor
+
+from duly.errors import DulyError, StoreReadOnly
+from duly.ports import PATIENCE
+from duly.store import queries
+from duly.store.postgres.address import address_of
+from duly.store.postgres.connection import ANSWER_SECONDS, COUNT_SECONDS, Connection, connect
+from duly.store.postgres.ringer import Ringer
+from duly.store.postgres.rows import STRUCTS
+from duly.store.postgres.schema import migrate
+from duly.store.postgres.trouble import duly_error, goes_again, is_broken, is_hopeless, unreachable
+
+T = TypeVar("T")
+Row: TypeAlias = tuple[Any, ...]
+
+PACKAGE = "duly.store.postgres"
+
+FIRST_SECONDS = 3.0
+"""How long a server is tried that was never reached: it may just be starting."""
+
+PAUSE_SECONDS = 0.05
+MOST_PAUSE_SECONDS = 1.0
+
+_NAMED = re.compile(r"(?<![:\w]):(\w+)")
+_COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
+
+
+class Statement(NamedTuple):
+    """A query by its name, and what it is given."""
+
+    query: str
+    bindings: Mapping[str, Any] = MappingProxyType({})
+
+
+class Heard(NamedTuple):
+    """What the database's time was, and the monotonic clock when it was told."""
+
+    now: int
+    at: float
+
+
+def load(schema: str) -> dict[str, str]:
+    """Return all queries for one schema, as the driver takes them; `claim` is there once for each kind of tasks."""
+    found = queries.load(PACKAGE, STRUCTS)
+    claim = found.pop("claim")
+    for name, (which, gate) in _CLAIMS.items():
+        found[name] = claim.replace("{which}", which).replace("{gate}", gate)
+    return {name: for_driver(sql, schema) for name, sql in found.items()} | {"begin": _BEGIN, "commit": "commit"}
+
+
+def for_driver(sql: str, schema: str) -> str:
+    """Return a query with its schema, its parameters as the driver names them, and without what it says of itself."""
+    return _NAMED.sub(r"%(\1)s", _COMMENT.sub("", sql)).replace("{schema}", f'"{schema}"')
+
+
+_BEGIN = "begin isolation level read committed"
+_ANY_CLAIMED = "exists (select from {schema}.task where node = :node and claimed_in = :number and state = 3)"
+_SUSPECT_CLAIMED = _ANY_CLAIMED[:-1] + " and suspect > 0)"
+_NO_SUSPECT = f"(not :after_suspect or not {_SUSPECT_CLAIMED})"
+_CLAIMS = {
+    "claim": ("suspect = 0", _NO_SUSPECT),
+    "claim_cleanup": ("suspect = 0 and verdict is not null", _NO_SUSPECT),
+    "claim_suspect": ("suspect > 0", f"not {_ANY_CLAIMED}"),
+    "claim_suspect_cleanup": ("suspect > 0 and verdict is not null", f"not {_ANY_CLAIMED}"),
+}
+"""Which tasks are claimed, and unless what was claimed by the same exchange."""
+
+
+class Session:
+    """The connection, made when it is needed and made anew when it breaks."""
+
+    def __init__(self, conninfo: str, schema: str = "duly", *, lease: float = 30.0, allow_unsafe: bool = False) -> None:
+        self.address = address_of(conninfo, schema)
+        self._lease = lease
+        self.patience = PATIENCE
+        self._allow_unsafe = allow_unsafe
+        self._sql = load(self.address.schema)
+        self._connection: Connection | None = None
+        self._heard: Heard | None = None
+        self._ringer = Ringer(schema)
+        self._lives: set[int] = set()  # the nodes that this process lives as
+        self._open = False
+
+    @property
+    def lease(self) -> float:
+        """Seconds after which a node that was not heard is given up."""
+        return self._lease
+
+    # opening
+    def open(self) -> None:
+        """Connect, with the schema made or migrated if need be."""
+        self._open = True
+        try:
+            self._insist(lambda connection, _: migrate(connection, self.address))
+            self._hear(self._rows("now")[0][0])
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the database; safe to call twice."""
+        self.let_go()
+        self._open, self._heard = False, None
+
+    def let_go(self) -> None:
+        """Close the connection; the next verb makes another one, and nodes live on."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(psycopg.Error, OSError):
+                connection.close()
+
+    def now(self) -> int:
+        """Return the database's time, as it was heard last and has gone on since."""
+        heard = self._heard
+        assert heard is not None, "the store is not open"
+        return heard.now + int((time.monotonic() - heard.at) * 1e6)
+
+    def _hear(self, now: int) -> int:
+        self._heard = Heard(now, time.monotonic())
+        return now
+
+    # talking
+    def _rows(self, query: str, /, **bindings: Any) -> list[Row]:
+        """Carry out one query, as a transaction of its own."""
+        return self._insist(lambda connection, _: connection.execute(self._sql[query], bindings).fetchall())
+
+    def _count(self, query: str) -> list[Row]:
+        """Carry out a query that reads all there is, and so may take long."""
+
+        def once(connection: Connection, _again: bool) -> list[Row]:
+            connection.answer_seconds = COUNT_SECONDS
+            try:
+                return connection.execute(self._sql[query]).fetchall()
+            finally:
+                connection.answer_seconds = ANSWER_SECONDS
+
+        return self._insist(once)
+
+    def _transact(self, *statements: Statement, durable: bool = True) -> list[list[Row]]:
+        """Carry out statements in one transaction and one round trip; return the rows of each.
+
+        What need not be durable is not waited for at the commit.
+        """
+        return self._insist(lambda connection, _: self._carry_out(connection, statements, durable=durable))
+
+    def _carry_out(
+        self, connection: Connection, statements: Sequence[Statement], *, durable: bool = True
+    ) -> list[list[Row]]:
+        execute, sql = connection.execute, self._sql
+        cursors: list[Cursor[Row]] = []
+        first: psycopg.Error | None = None
+        try:
+            with connection.pipeline():
+                try:
+                    execute(sql["begin"])
+                    if not durable:
+                        execute(sql["soft"])
+                    cursors += [execute(sql[statement.query], statement.bindings) for statement in statements]
+                    execute(sql["commit"])
+                except psycopg.Error as error:  # of a statement before; else the end would complain of it, too
+                    first = error
+        except psycopg.Error as error:
+            first = first or error
+        if first is not None:
+            raise first
+        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
+    def _ring(self, channels: Sequence[str]) -> None:
+        """Ring bells; as they are hints, no trouble with them is anybody's, and nobody waits for its end."""
+        if channels and self._connection is not None:
+            try:
+                self._connection.execute(self._sql["ring"], {"channels": channels})
+            except BaseException as error:
+                self.let_go()
+                if not isinstance(error, psycopg.Error):
+                    raise
+
+    def _insist(self, do: Callable[[Connection, bool], T]) -> T:
+        """Do it, again and again within `patience` where it was nobody's fault; tells it if it may be done.
+
+        Raises duly's errors, or what is raised besides; then nothing is left under way.
+        """
+        until, pause, again = time.monotonic() + self._patience(), PAUSE_SECONDS, False
+        while True:
+            connection: Connection | None = None
+            try:
+                connection = self._connected()
+                return do(connection, again)
+            except psycopg.Error as error:
+                again = again or connection is not None
+                late = time.monotonic() + pause > until
+                if not self._passes(error, connection) or late:
+                    raise self._told(error, connection) from error
+            except StoreReadOnly:  # whoever takes over for a primary may not be it yet
+                if self._heard is None or time.monotonic() + pause > until:
+                    raise
+            except BaseException:
+                self.let_go()
+                raise
+            time.sleep(pause * random.uniform(0.5, 1))
+            pause = min(2 * pause, MOST_PAUSE_SECONDS)
+
+    def _patience(self) -> float:
+        return self.patience if self._heard is not None else min(self.patience, FIRST_SECONDS)
+
+    def _connected(self) -> Connection:
+        assert self._open, "the store is not open"
+        if self._connection is None:
+            self._connection = connect(self.address, allow_unsafe=self._allow_unsafe)
+        return self._connection
+
+    def _passes(self, error: psycopg.Error, connection: Connection | None) -> bool:
+        """Clear up after an error; whether it makes sense to try again."""
+        if is_broken(error, connection):
+            self.let_go()
+            return not is_hopeless(error)
+        assert connection is not None
+        try:
+            connection.rollback()
+        except psycopg.Error:
+            self.let_go()
+            return True
+        return goes_again(error)
+
+    def _told(self, error: psycopg.Error, connection: Connection | None) -> DulyError:
+        return unreachable(error, self.address) if connection is None else duly_error(error, self.address)

@@ -1,0 +1,47 @@
+-- Claims tasks for a node: the number of the claim grows, and the attempt counts from now on. Returned is all that a
+-- holder is to know, as one JSON array in the order of Held and of urgency. More candidates are looked at than are wanted,
+-- since others choose at the same time. `free` are taken at once, others only if they are more urgent than `worst`;
+-- of large payloads no more than :most_bytes together, but always one.
+with candidate as materialized (
+    select found.key, found.band, found.rank
+    from unnest(:lanes::integer[]) as wanted (lane)
+    cross join lateral (
+        select key, band, rank from {schema}.task
+        where task.lane = wanted.lane and state = 2 and {which}
+        order by band, rank, key limit 2 * :most
+    ) as found
+    where {gate}
+    order by band, rank, key limit 2 * :most
+),
+locked as materialized (
+    select key, band, rank, payload from {schema}.task
+    where key = any(array(select key from candidate)) and state = 2 and {which}
+    order by band, rank, key limit :most for no key update skip locked
+),
+sized as (
+    select
+        key, band, rank, row_number() over urgency as place,
+        sum(case when left(payload, 2) = '#[' then split_part(substr(payload, 3), ',', 1)::bigint else 0 end)
+            over urgency as bytes
+    from locked window urgency as (order by band, rank, key)
+),
+claimed as (
+    update {schema}.task set
+        state = 3,
+        claim = task.claim + 1,
+        node = :node,
+        claimed_in = :number,
+        attempt = task.attempt + (task.verdict is null)::integer,
+        cleanup = task.cleanup + (task.verdict is not null)::integer
+    from sized
+    where task.key = sized.key
+        and (place <= :free or :worst_band::smallint is null
+            or (sized.band, sized.rank) < (:worst_band::smallint, :worst_rank::bigint))
+        and (place = 1 or bytes <= :most_bytes)
+    returning task.*
+)
+select coalesce(json_agg(json_build_array(
+    key, claim, id, lane, band, rank, attempt, deaths, losses, began, suspect, verdict, cleanup,
+    coalesce(owed, '[]')::json, submitted, bell, origin, options, info, payload
+) order by band, rank, key), '[]')::text
+from claimed

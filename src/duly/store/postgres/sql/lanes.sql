@@ -1,0 +1,2 @@
+-- All lanes.
+select number, queue, action, version from {schema}.lane order by number

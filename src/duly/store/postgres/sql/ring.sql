@@ -1,0 +1,2 @@
+-- Rings bells.
+select pg_notify(channel, '') from unnest(:channels::text[]) as channel

@@ -1,0 +1,190 @@
+"""The store port on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import psycopg
+
+from duly.core.lifecycle import Standing, retry
+from duly.core.task import Change, Held, Release, State, shown
+from duly.ports import Miss, Reply, Request, Retried
+from duly.store.apart import has_large, places_apart, without_large
+from duly.store.postgres.bell import ServerBell, ripples_of
+from duly.store.postgres.connection import Connection
+from duly.store.postgres.exchange import MAY_NAME, Exchange
+from duly.store.postgres.lanes import Lanes
+from duly.store.postgres.nodes import Nodes
+from duly.store.postgres.reading import Reading
+from duly.store.postgres.rows import events_of
+from duly.store.postgres.session import Row, Statement
+from duly.store.postgres.trouble import REFUSED
+from duly.store.postgres.upkeep import Upkeep
+from duly.store.rows import with_children
+
+_held = msgspec.json.Decoder(list[Held]).decode
+
+
+class PostgresStore(Reading, Lanes, Nodes, Upkeep):
+    """The verbs of the port, on one schema of one database.
+
+    A connection that breaks is made anew; so an exchange may be carried out though its answer is lost. `_unsure` is the
+    node and number of such a one: sent again, it is answered as it was carried out, or carried out now. `_shaken` tells
+    that the last exchange was not answered.
+    """
+
+    _unsure: tuple[int, int] | None = None
+    _shaken = False
+
+    def exchange(self, request: Request) -> Reply:
+        """Do all of the request in one transaction, or nothing of it."""
+        if request.children:
+            request = with_children(request)
+        large = has_large(request)
+        if large:
+            self._sweep()
+            request = without_large(request, self._keep_apart)
+        reply, releases = self._releases(request.retries) if request.retries else (Reply(now=0), {})
+        exchange = Exchange(request, releases, large=large)
+        done = self._send(exchange) if request.node is None else self._send_numbered(exchange)
+        if done is None:
+            return Reply(now=self.now(), done=False)
+        reply = self._finished(exchange, reply.retried) if done else self._as_it_was(exchange, reply.retried)
+        self._hear(reply.now)
+        if exchange.apart:
+            self._read_payloads(reply.claims, places_apart(reply.claims))
+        self._ring(self._ringer.after(request, exchange.ring))
+        return reply
+
+    def ripples(self) -> ServerBell | None:
+        """Return what feels others' writes, or None if one must look for them."""
+        return ripples_of(self.address)
+
+    def _send(self, exchange: Exchange) -> bool:
+        """Carry it out, again if need be: all that it says is done at most once by ids and claims."""
+        shaken, self._shaken = self._shaken, True
+
+        def once(connection: Connection, again: bool) -> None:
+            exchange.again = again or shaken
+            exchange.read(self._carry_out(connection, exchange.statements))
+
+        self._insist(once)
+        self._shaken = False
+        return True
+
+    def _send_numbered(self, exchange: Exchange) -> bool | None:
+        """Carry out a node's; False if it was carried out before, None if the node was given up."""
+        right = (exchange.request.node or 0, exchange.request.number)
+        unsure, self._unsure = self._unsure == right, right
+        shaken, self._shaken = self._shaken, True
+
+        def once(connection: Connection, again: bool) -> bool | None:
+            exchange.again = again or shaken
+            try:
+                answers = self._carry_out(connection, exchange.statements)
+            except psycopg.errors.Error as error:
+                if error.sqlstate != REFUSED or "given up" not in str(error):
+                    raise
+                connection.rollback()
+                return False if (again or unsure) and self._counted(connection, *right) else None
+            exchange.read(answers)
+            return True
+
+        done = self._insist(once)
+        self._unsure, self._shaken = None, False
+        return done
+
+    def _counted(self, connection: Connection, node: int, number: int) -> bool:
+        rows = connection.execute(self._sql["counted"], {"node": node}).fetchall()
+        return bool(rows and rows[0][0] == number)
+
+    # what came of it
+    def _finished(self, exchange: Exchange, refused: dict[str, Retried]) -> Reply:
+        """Fill in what is rare and so is read apart: how those stand that a change missed, and what raced with it."""
+        reply = exchange.reply
+        reply.retried |= refused
+        if exchange.missed:
+            standing = self._standing([key for key, _ in exchange.missed])
+            reply.misses = [Miss(key, claim, *standing.get(key, (None, None, None))) for key, claim in exchange.missed]
+        self._once_more(exchange)
+        return reply
+
+    def _once_more(self, exchange: Exchange) -> None:
+        """Retry anew what stands otherwise by now, and cancel what was between two tables just then."""
+        retries = self._unreleased(exchange)
+        lost = [
+            cancel
+            for cancel in exchange.request.cancels
+            if cancel.only is None and cancel.id not in exchange.reply.cancelled
+        ]
+        if lost:
+            there = {glance.id for glance in self.glance([cancel.id for cancel in lost])}
+            lost = [cancel for cancel in lost if cancel.id in there]
+        if retries or lost:
+            further = self.exchange(Request(retries=retries, cancels=lost))
+            exchange.reply.retried |= further.retried
+            exchange.reply.cancelled |= further.cancelled
+
+    def _unreleased(self, exchange: Exchange) -> list[str]:
+        """The ids of tasks whose releases did not hit; one that did before its answer was lost is answered."""
+        releases = {task_id: one for task_id, one in exchange.releases.items() if one.key in exchange.unreleased}
+        if not releases:
+            return []
+        done = {key for (key,) in self._rows("released", releases=events_of(list(releases.values())))}
+        for task_id, release in releases.items():
+            if release.key in done:
+                exchange.reply.retried[task_id] = Retried(True, shown(release.state, None))
+        return [task_id for task_id, release in releases.items() if release.key not in done]
+
+    def _as_it_was(self, exchange: Exchange, refused: dict[str, Retried]) -> Reply:
+        """Answer what was carried out before: a node says the same again under the same number, others may say more."""
+        request, reply = exchange.request, exchange.reply
+        node, number = request.node, request.number
+        (claimed,), (look,) = self._transact(
+            Statement("claimed", {"node": node, "number": number}), Statement("look", {"node": node})
+        )
+        exchange.reply = reply = Reply(now=0, anew=True, counted=True, claims=_held(claimed[0]))
+        exchange.apart = MAY_NAME in claimed[0]
+        exchange.looked([look])
+        standing = self._standing([change.key for change in request.changes])
+        reply.misses = [
+            Miss(change.key, change.claim, *stands)
+            for change in request.changes
+            if _missed(change, stands := standing.get(change.key, (None, None, None)))
+        ]
+        children = {child.submission.id for child in request.children}
+        exchange.unreleased = {release.key for release in exchange.releases.values()}
+        rest = self.exchange(
+            Request(
+                submits=[one for one in request.submits if one.id not in children],
+                cancels=request.cancels,
+                retries=self._unreleased(exchange),
+            )
+        )
+        reply.submitted, reply.cancelled = rest.submitted, rest.cancelled
+        reply.retried |= refused | rest.retried
+        return reply
+
+    def _standing(self, keys: Sequence[int]) -> dict[int, Row]:
+        return {key: tuple(stands) for key, *stands in self._rows("standing", keys=list(keys))} if keys else {}
+
+    # retrying
+    def _releases(self, ids: Sequence[str]) -> tuple[Reply, dict[str, Release]]:
+        """What a retry makes of tasks as they stand; and the answers for those that it leaves alone."""
+        reply, releases = Reply(now=0), {}
+        for now, task_id, *how in self._rows("retry_found", ids=list(ids)):
+            found = Standing(*how)
+            release = retry(found, now)
+            if release is None:
+                reply.retried[task_id] = Retried(False, shown(found.state, found.verdict))
+            else:
+                releases[task_id] = release
+        return reply, releases
+
+
+def _missed(change: Change, stands: Sequence[Any]) -> bool:
+    """Whether a change of a node that lives has missed: it is held under the same claim, and said to run no more."""
+    state, claim, _ = stands
+    return bool(state == State.RUNNING and claim == change.claim and change.state != State.RUNNING)

@@ -1,0 +1,102 @@
+"""duly's words for what PostgreSQL and the way to it may answer: each names the cause and the cure."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import errors
+
+from duly.errors import (
+    DulyError,
+    InvalidInput,
+    StoreAway,
+    StoreBusy,
+    StoreDamaged,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+    StoreUnavailable,
+)
+from duly.store.postgres.address import Address
+
+REFUSED = "DU001"
+"""What the schema's function `refuse` raises: the transaction was stopped on purpose."""
+
+_NEVER = (
+    "authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    'role "',
+    'database "',
+    "permission denied for database",
+    "invalid connection option",
+    "server does not support SSL",
+    "certificate",
+)
+"""What a server that cannot be entered says, where trying again is of no use; libpq has no code for it."""
+
+_AGAIN = (errors.DeadlockDetected, errors.SerializationFailure)
+_BROKEN = ("08", "57P")
+_PASSING = ("25006", "53300", "57P03")
+
+
+class Refused(StoreError):
+    """A transaction was stopped by one of its own statements; its message says by which."""
+
+
+def is_broken(error: psycopg.Error, connection: psycopg.Connection | None) -> bool:
+    """Whether the connection is of no use any more: it is gone, or leads to who may not write."""
+    state = error.sqlstate or ""
+    return connection is None or connection.closed or state.startswith(_BROKEN) or state in _PASSING
+
+
+def is_hopeless(error: psycopg.Error) -> bool:
+    """Whether to connect again would end like this again."""
+    return error.sqlstate is None and any(text in str(error) for text in _NEVER)
+
+
+def goes_again(error: psycopg.Error) -> bool:
+    """Whether the same transaction is to be tried once more, since another one was in its way."""
+    return isinstance(error, _AGAIN)
+
+
+def duly_error(error: psycopg.Error, address: Address) -> DulyError:
+    """Return duly's own error for one of the driver's, with its cause and its cure."""
+    told, state = address.without_secrets(str(error)), error.sqlstate or ""
+    match error:
+        case _ if state == REFUSED:
+            return Refused(told)
+        case errors.LockNotAvailable() | errors.QueryCanceled() | errors.DeadlockDetected():
+            return StoreBusy(f"{address}: others have held what is to be written for too long ({told})")
+        case errors.SerializationFailure() | errors.TooManyConnections():
+            return StoreBusy(f"{address}: too much is going on there just now ({told})")
+        case errors.DiskFull():
+            return StoreFull(f"{address}: no space left on the server's disk; make room, then it goes on ({told})")
+        case errors.ReadOnlySqlTransaction():
+            return StoreReadOnly(f"{address}: may only be read there ({told}); name the primary, {_HOSTS}")
+        case errors.InsufficientPrivilege():
+            return StoreReadOnly(f"{address}: {told}; grant this role what docs/postgresql.md says")
+        case errors.DataCorrupted() | errors.IndexCorrupted():
+            return StoreDamaged(f"{address}: is damaged ({told}); restore a backup")
+        case (
+            errors.UndefinedTable() | errors.UndefinedColumn() | errors.UndefinedFunction() | errors.InvalidSchemaName()
+        ):
+            return StoreDamaged(f"{address}: is not as duly has made it ({told}); restore a backup, or start duly anew")
+        case errors.DataError():
+            return InvalidInput(f"PostgreSQL cannot keep this: {told}")
+        case psycopg.OperationalError() | psycopg.InterfaceError():
+            return StoreAway(f"{address}: cannot be reached: {told}")
+        case _:
+            return StoreError(f"{address}: {type(error).__name__}: {told}")
+
+
+_HOSTS = "or all hosts and target_session_attrs=read-write"
+
+
+def unreachable(error: psycopg.Error, address: Address) -> StoreUnavailable:
+    """The error for a server that could not be connected to."""
+    told = address.without_secrets(str(error))
+    if is_hopeless(error):
+        return StoreUnavailable(
+            f"{address}: cannot be entered: {told}; check the url, and who may connect by the server's pg_hba.conf"
+        )
+    return StoreAway(f"{address}: cannot be reached: {told}; check the url, and that the server runs")

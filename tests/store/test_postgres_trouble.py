@@ -1,0 +1,272 @@
+"""Servers, databases and rights that will not do: each is told by an error that says what to do, and harms nothing."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from duly.core.keeping import Keep
+from duly.core.task import State
+from duly.errors import (
+    DulyError,
+    InvalidInput,
+    OptionInvalid,
+    StoreAway,
+    StoreDamaged,
+    StoreError,
+    StoreForeign,
+    StoreReadOnly,
+    StoreTooNew,
+    StoreUnavailable,
+)
+from duly.ports import CancelAsked, Filter, Request
+from duly.store.postgres.address import address_of
+from duly.store.postgres.connection import Server as Told
+from duly.store.postgres.connection import refuse
+from duly.store.postgres.store import PostgresStore
+from duly.testing.store_hands import LARGE, Hands
+from tests.server import Databases, Server, free_port
+
+DOCS = Path(__file__).parents[2] / "docs" / "postgresql.md"
+SOUND = Told(1, 170_000, "17.0", "UTF8", fsync=True, commit="on", standby=False, read_only=False)
+
+Open = Callable[..., PostgresStore]
+
+
+@pytest.fixture
+def opened(database: str) -> Iterator[Open]:
+    """Opens a store: that of the test, if nothing else is said."""
+    stores: list[PostgresStore] = []
+
+    def open_it(url: str = database, schema: str = "duly", **more: bool) -> PostgresStore:
+        store = PostgresStore(url, schema, **more)
+        stores.append(store)
+        store.open()
+        return store
+
+    yield open_it
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def run(database: str) -> Callable[[str], None]:
+    """Executes statements in the test's database, as an administrator."""
+
+    def run_it(statements: str) -> None:
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute(statements.encode())
+
+    return run_it
+
+
+@pytest.fixture
+def role(server: Databases, run: Callable[[str], None], database: str) -> Iterator[Callable[[str], str]]:
+    """Makes a role without rights, and returns the url by which it connects to the test's database."""
+    made: list[str] = []
+
+    def make(name: str) -> str:
+        server.run(f"drop role if exists {name}")
+        server.run(f"create role {name} login password 'secret'")
+        made.append(name)
+        there = urlsplit(database)
+        return there._replace(netloc=f"{name}:secret@{there.netloc.rpartition('@')[2]}").geturl()
+
+    yield make
+    for name in made:
+        run(f"drop owned by {name} cascade")
+        server.run(f"drop role {name}")
+
+
+# connecting
+def test_what_is_no_url_is_told_without_its_password() -> None:
+    with pytest.raises(OptionInvalid, match="nonsense") as caught:
+        PostgresStore("postgresql://ann:s3cret@localhost/shop?nonsense=1")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_server_that_is_not_there_is_told_to_be_away() -> None:
+    store = PostgresStore(f"postgresql://ann:s3cret@127.0.0.1:{free_port()}/shop")
+    store.patience = 0.2
+    with pytest.raises(StoreAway, match=r"ann:\*\*\*@127.*refused.*check the url") as caught:
+        store.open()
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", ["password", "user", "database"])
+def test_who_may_not_enter_is_told_at_once(wrong: str, server: Databases, role: Callable[[str], str]) -> None:
+    url = role("duly_test_enters")
+    url = url.replace(":secret@", ":wrong@") if wrong == "password" else url
+    url = url.replace("duly_test_enters", "duly_test_nobody") if wrong == "user" else url
+    url = f"{server.url('nowhere')}" if wrong == "database" else url
+    store = PostgresStore(url)
+    with pytest.raises(StoreUnavailable, match=r"password authentication failed|does not exist") as caught:
+        store.open()
+    assert not isinstance(caught.value, StoreAway), "what will never do was waited for"
+
+
+@pytest.mark.parametrize(
+    ("told", "error", "says"),
+    [
+        (SOUND._replace(version=130_004, name="13.4"), StoreUnavailable, "13.4 is too old.*14 or newer"),
+        (SOUND._replace(encoding="LATIN1"), StoreUnavailable, "LATIN1.*encoding 'UTF8'"),
+        (SOUND._replace(standby=True), StoreReadOnly, "is a standby.*name the primary"),
+        (SOUND._replace(read_only=True), StoreReadOnly, "default_transaction_read_only"),
+        (SOUND._replace(fsync=False), StoreUnavailable, "fsync = off.*allow_unsafe"),
+        (SOUND._replace(commit="off"), StoreUnavailable, "synchronous_commit = off.*allow_unsafe"),
+    ],
+)
+def test_a_server_that_cannot_keep_promises_is_refused(told: Told, error: type[DulyError], says: str) -> None:
+    address = address_of("postgresql:///shop", "duly")
+    refuse(SOUND, address)
+    with pytest.raises(error, match=says):
+        refuse(told, address)
+
+
+def test_settings_of_a_real_server_are_read(own_server: Server, server: Databases, database: str, opened: Open) -> None:
+    own_server.configure(fsync="off")
+    with pytest.raises(StoreUnavailable, match="fsync = off"):
+        opened(own_server.url())
+    opened(own_server.url(), allow_unsafe=True)
+    name = urlsplit(database).path[1:]
+    server.run(f"alter database {name} set synchronous_commit = off")
+    with pytest.raises(StoreUnavailable, match="synchronous_commit = off"):
+        opened()
+    server.run(f"alter database {name} reset synchronous_commit")
+    server.run(f"alter database {name} set default_transaction_read_only = on")
+    with pytest.raises(StoreReadOnly, match="may only be read"):
+        opened()
+
+
+def test_a_database_of_another_encoding_is_refused(server: Databases, opened: Open) -> None:
+    server.run("create database duly_latin encoding 'LATIN1' locale 'C' template template0")
+    try:
+        with pytest.raises(StoreUnavailable, match="LATIN1"):
+            opened(server.url("duly_latin"))
+    finally:
+        server.drop_database("duly_latin")
+
+
+# the schema
+@pytest.mark.parametrize("table", ["invoice (id int)", "migration (id int, app text)"])
+def test_a_schema_of_another_program_is_refused_and_left_alone(
+    table: str, run: Callable[[str], None], opened: Open, server: Databases, database: str
+) -> None:
+    run(f"create schema duly; create table duly.{table}")
+    with pytest.raises(StoreForeign, match=r"another program's.*schema="):
+        opened()
+    query = "select count(*) from pg_class where relnamespace = 'duly'::regnamespace"
+    assert server.run(query, database=urlsplit(database).path[1:]) == [(1,)]
+    assert opened(schema="other").nodes() == []
+
+
+def test_a_schema_that_is_empty_is_used(run: Callable[[str], None], opened: Open) -> None:
+    run("create schema duly")
+    assert opened().nodes() == []
+
+
+def test_a_newer_contract_is_refused_and_a_newer_expansion_is_not(run: Callable[[str], None], opened: Open) -> None:
+    opened()
+    run("insert into duly.migration values (9998, 'expand', 'more', 0)")
+    assert opened().nodes() == []
+    run("insert into duly.migration values (9999, 'contract', 'less', 0)")
+    with pytest.raises(StoreTooNew, match="9999_less"):
+        opened()
+
+
+def test_a_table_that_is_gone_is_told(run: Callable[[str], None], opened: Open) -> None:
+    store = opened()
+    run("drop table duly.node cascade")
+    with pytest.raises(StoreDamaged, match="restore a backup"):
+        store.nodes()
+
+
+# rights
+def test_who_may_not_make_the_schema_is_told(role: Callable[[str], str], opened: Open) -> None:
+    with pytest.raises(StoreReadOnly, match=r"permission denied.*docs/postgresql\.md"):
+        opened(role("duly_test_maker"))
+
+
+def test_who_may_not_look_into_the_schema_is_told(role: Callable[[str], str], opened: Open) -> None:
+    opened()
+    with pytest.raises(StoreReadOnly, match="permission denied for"):
+        opened(role("duly_test_stranger"))
+
+
+def test_roles_may_do_what_the_handbook_says(
+    role: Callable[[str], str], run: Callable[[str], None], opened: Open
+) -> None:
+    hands = Hands(opened())
+    urls = {name: role(f"duly_{name}") for name in ("worker", "submitter", "reader")}
+    for block in re.findall(r"```sql\n(-- as duly_owner.*?)```", DOCS.read_text(), re.DOTALL):
+        run(block)
+    known = hands.submit()
+
+    submitter = Hands(_known_lanes(opened(urls["submitter"])))
+    mine, large = submitter.submit(), submitter.submit(payload=LARGE)
+    assert submitter.store.exchange(Request(submits=[submitter.submission(mine)])).submitted == {mine: "existing"}
+    assert submitter.seen(known) == (State.READY, 0)
+    with pytest.raises(StoreReadOnly):
+        submitter.cancel(mine)
+
+    worker = Hands(opened(urls["worker"]))
+    claims = worker.claim(2)
+    assert {held.id for held in claims} == {known, mine}
+    for held in claims:
+        worker.finish(held)
+    assert worker.cancel(large) == "cancelled"
+    worker.store.keeping([("test:check", 1, Keep(0, 0))])
+    assert worker.store.tidy()
+    assert worker.store.submitted() >= 3
+    with psycopg.connect(urls["worker"]) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("insert into duly.migration values (2, 'contract', 'no', 0)")
+
+    reader = opened(urls["reader"])
+    assert len(reader.tasks(Filter(), "newest", None, 10)) == 3
+    assert reader.submitted() >= 3
+    assert len(reader.events(mine, 0, 10)) == 1
+    with pytest.raises(StoreReadOnly):
+        reader.exchange(Request(cancels=[CancelAsked(mine, "")]))
+
+
+def _known_lanes(store: PostgresStore) -> PostgresStore:
+    store.lanes([("other", "test:check", 1)])
+    return store
+
+
+# using it
+def test_what_cannot_be_kept_fails_its_request_alone(opened: Open) -> None:
+    hands = Hands(opened())
+    with pytest.raises(InvalidInput, match="cannot keep") as caught:
+        hands.store.exchange(Request(submits=[hands.submission(origin="a\0b")]))
+    assert not isinstance(caught.value, StoreError), "as trouble of the store it would be that of others, too"
+    assert hands.submit() in {held.id for held in hands.claim()}
+
+
+def test_a_server_that_restarts_is_waited_for(own_server: Server, opened: Open) -> None:
+    hands = Hands(opened(own_server.url()))
+    task_id = hands.submit()
+    held = hands.claim_one()
+    own_server.stop()
+    hands.store.patience = 0.2
+    with pytest.raises(StoreAway):
+        hands.finish(held)
+    own_server.start()
+    hands.store.patience = 10.0
+    assert hands.finish(held).misses == []
+    own_server.kill()
+    own_server.start()
+    assert hands.told(task_id) == ["success"]
+
+
+def test_a_session_that_is_ended_is_made_anew(server: Databases, database: str, opened: Open) -> None:
+    hands = Hands(opened())
+    task_id = hands.submit()
+    for _ in range(3):
+        server.run(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", urlsplit(database).path[1:]
+        )
+        assert hands.seen(task_id) == (State.READY, 0)
