@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import psycopg
 
 from tests import keeper
