@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias
 
 from duly.config import Config
 from duly.core import urls
-from duly.errors import NotAvailable, OptionInvalid
+from duly.errors import NotAvailable, OptionInvalid, StoreUnavailable
 from duly.ports import Bell, Step, Store
 
 if TYPE_CHECKING:
+    from duly.store.postgres.address import Address
     from duly.store.sqlite.backup import Copy
 
 IN_MEMORY = ":memory:"
-_LATER = "postgresql:// is not in this release yet; sqlite:/// is"
 _BAD = (
     "bad url {0!r}: sqlite:///file, sqlite:////absolute/file or sqlite:///:memory:; for a store on a server "
     "postgresql://user@host/database?schema=duly"
@@ -74,10 +74,10 @@ class Server:
     """A store in a schema of a PostgreSQL server. Its password is in none of its names."""
 
     def __init__(self, url: str, config: Config) -> None:
-        conninfo, schema = urls.divided(url)
-        self._conninfo = conninfo
+        self._conninfo, schema = urls.divided(url)
         self._schema = config.schema if schema is None else urls.check_schema(schema)
-        self._config = config
+        self._lease = config.lease
+        self._allow_unsafe = config.allow_unsafe
         self.url = urls.shown(url)
 
     def __str__(self) -> str:
@@ -88,19 +88,28 @@ class Server:
 
     def make_store(self) -> Store:
         """Return the store, not opened yet."""
-        raise NotAvailable(_LATER)
+        self._address()
+        from duly.store.postgres.store import PostgresStore  # noqa: PLC0415
+
+        return PostgresStore(self._conninfo, self._schema, lease=self._lease, allow_unsafe=self._allow_unsafe)
 
     def make_bell(self) -> Bell:
         """Return where one who waits can be woken."""
-        raise NotAvailable(_LATER)
+        address = self._address()
+        from duly.store.postgres.bell import ServerBell  # noqa: PLC0415
+
+        return ServerBell(address)
 
     def make_node_bell(self) -> Bell:
-        """Return where all nodes of this store are woken together."""
-        raise NotAvailable(_LATER)
+        """Return where a node can be woken: with all others of this store."""
+        address = self._address()
+        from duly.store.postgres.bell import node_bell  # noqa: PLC0415
+
+        return node_bell(address)
 
     def exists(self) -> bool:
         """Whether there is one; raises `StoreError` if that cannot be told."""
-        raise NotAvailable(_LATER)
+        return any(step.applied_at is not None for step in self._steps())
 
     def copy(self, path: str, *, force: bool) -> NoReturn:  # noqa: ARG002 - as of a file
         """Refuse: a server has better means, and keeps more than this store."""
@@ -111,11 +120,33 @@ class Server:
 
     def steps(self) -> list[Step]:
         """Return the steps of its schema, without a change."""
-        raise NotAvailable(_LATER)
+        steps = self._steps()
+        if all(step.applied_at is None for step in steps):
+            raise StoreUnavailable(f"there is no store {self}")
+        return steps
 
     def driver(self) -> str:
         """Return the library that talks to the server, and its version; raises `StoreUnavailable`."""
-        raise NotAvailable(_LATER)
+        self._address()
+        from duly.store.postgres.connection import driver  # noqa: PLC0415
+
+        return driver()
+
+    def _steps(self) -> list[Step]:
+        address = self._address()
+        from duly.store.postgres.schema import look  # noqa: PLC0415
+
+        return look(address, allow_unsafe=self._allow_unsafe)
+
+    def _address(self) -> Address:
+        """Where it is; raises `StoreUnavailable` if nothing is installed that could talk to it."""
+        try:
+            from duly.store.postgres.address import address_of  # noqa: PLC0415
+        except ImportError as error:
+            raise StoreUnavailable(
+                f"{self.url}: needs a driver that is not installed: pip install 'duly[postgres]' ({error})"
+            ) from None
+        return address_of(self._conninfo, self._schema)
 
 
 Place: TypeAlias = File | Server

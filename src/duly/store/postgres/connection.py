@@ -68,6 +68,12 @@ class Connection(psycopg.Connection[tuple[object, ...]]):
         return super().wait(gen, interval, self.answer_seconds if timeout is None else timeout)
 
 
+def driver() -> str:
+    """Return what talks to servers here: libraries and their versions."""
+    major, minor = divmod(psycopg.pq.version(), 10_000)
+    return f"psycopg {psycopg.__version__} with libpq {major}.{minor}"
+
+
 def connect(address: Address, *, allow_unsafe: bool = False) -> Connection:
     """Connect, and refuse what cannot keep duly's promises. Raises the driver's error if nobody can be reached."""
     conninfo = make_conninfo(address.conninfo, **(DEFAULTS | conninfo_to_dict(address.conninfo)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
@@ -25,7 +26,7 @@ class Large(Session):
         reference = named(stands)
         return str(stands) if reference is None else self._whole(reference)
 
-    def drop_chunks(self, chunks: list[int]) -> None:
+    def drop_chunks(self, chunks: Sequence[int]) -> None:
         """Delete chunks that nobody names."""
         if chunks:
             self._transact(Statement("drop_chunks", {"chunks": list(chunks)}), durable=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import psycopg
 
@@ -11,7 +11,8 @@ from duly.ports import Step
 from duly.store import migrations
 from duly.store.migrations import Migration
 from duly.store.postgres.address import Address
-from duly.store.postgres.connection import Connection
+from duly.store.postgres.connection import Connection, connect
+from duly.store.postgres.trouble import unreachable
 
 PACKAGE = "duly.store.postgres"
 
@@ -62,6 +63,15 @@ def applied(connection: Connection, address: Address) -> list[Step]:
     query = f'select number, kind, name, applied_at from "{address.schema}".migration order by number'  # noqa: S608
     rows = connection.execute(query.encode()).fetchall()
     return [Step(*row) for row in rows]  # type: ignore[arg-type]
+
+
+def look(address: Address, *, allow_unsafe: bool) -> list[Step]:
+    """Return the steps of a schema as a connection of its own finds it; for errors see `Session`."""
+    try:
+        with closing(connect(address, allow_unsafe=allow_unsafe)) as connection:
+            return steps_of(connection, address)
+    except psycopg.Error as error:
+        raise unreachable(error, address) from error
 
 
 def steps_of(connection: Connection, address: Address) -> list[Step]:
