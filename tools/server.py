@@ -160,7 +160,7 @@ class Postgres:
         parts = [*(f"{WHEEL}/pginstall/{name}" for name in ("bin", "lib", "share")), f"{WHEEL}.libs"]
         for part in parts:  # which find each other by the way from one to the other
             if (package.parent / part).exists():
-                shutil.copytree(package.parent / part, wheel / part, copy_function=_lend, symlinks=True)
+                shutil.copytree(package.parent / part, wheel / part, copy_function=lend, symlinks=True)
         for path, _, _ in os.walk(wheel):
             os.chmod(path, 0o755)
         return wheel / WHEEL
@@ -318,7 +318,7 @@ def _passable(folder: Path) -> bool:
     return all(path.stat().st_mode & stat.S_IXOTH for path in (folder, *folder.resolve().parents))
 
 
-def _lend(source: str, target: str) -> None:
+def lend(source: str, target: str) -> None:
     """Have a file in a second place, where others can read it: without a copy, if that can be."""
     if os.stat(source).st_mode & stat.S_IROTH:
         with suppress(OSError):  # another file system, or one without links
