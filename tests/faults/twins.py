@@ -130,7 +130,7 @@ GUARDS = (
 def broken(guard: Guard, folder: Path) -> Path:
     """Copy the tree into a folder, take the guard away, and return where that is. Raises `LookupError`."""
     tree = folder / guard.name.replace(" ", "-").replace(":", "")
-    for name in ("src", "tests"):
+    for name in ("src", "tests", "tools"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tree)
     path, text = tree / guard.cut.file, (tree / guard.cut.file).read_text()
