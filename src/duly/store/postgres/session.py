@@ -169,8 +169,7 @@ class Session:
             with connection.pipeline():
                 try:
                     execute(sql["begin"])
-                    if not durable:
-                        execute(sql["soft"])
+                    execute(sql["guard"], {"durable": durable})
                     cursors += [execute(sql[statement.query], statement.bindings) for statement in statements]
                     execute(sql["commit"])
                 except psycopg.Error as error:  # of a statement before; else the end would complain of it, too

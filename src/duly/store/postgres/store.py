@@ -22,7 +22,7 @@ from duly.store.postgres.rows import events_of
 from duly.store.postgres.session import Row, Statement
 from duly.store.postgres.trouble import REFUSED
 from duly.store.postgres.upkeep import Upkeep
-from duly.store.rows import with_children
+from duly.store.rows import only_submits, with_children
 
 _held = msgspec.json.Decoder(list[Held]).decode
 
@@ -43,6 +43,8 @@ class PostgresStore(Reading, Lanes, Nodes, Upkeep):
         if request.children:
             request = with_children(request)
         large = has_large(request)
+        if not large and len(request.submits) == 1 and only_submits(request):
+            return self._submit_alone(request)
         if large:
             self._sweep()
             request = without_large(request, self._keep_apart)
@@ -61,6 +63,24 @@ class PostgresStore(Reading, Lanes, Nodes, Upkeep):
     def ripples(self) -> ServerBell | None:
         """Return what feels others' writes, or None if one must look for them."""
         return ripples_of(self.address)
+
+    def _submit_alone(self, request: Request) -> Reply:
+        """Store one task by one statement, and so in a third of the time."""
+        (submission,) = request.submits
+        fields = msgspec.structs.asdict(submission)
+
+        def once(connection: Connection, _again: bool) -> Row:
+            try:
+                ((now, created, _),) = connection.execute(self._sql["submit_one"], fields)
+            except psycopg.errors.Error as error:
+                if error.sqlstate != REFUSED:
+                    raise
+                return self.now(), False
+            return now, created
+
+        now, created = self._insist(once)
+        self._ring(self._ringer.after(request, ()))
+        return Reply(now=self._hear(now), submitted={submission.id: "created" if created else "existing"})
 
     def _send(self, exchange: Exchange) -> bool:
         """Carry it out, again if need be: all that it says is done at most once by ids and claims."""

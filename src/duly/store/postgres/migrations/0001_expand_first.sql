@@ -109,7 +109,7 @@ create index task_suspect on {schema}.task (lane, band, rank, key) where state =
 create index task_cleanup on {schema}.task (lane, band, rank, key)
     where state = 2 and suspect = 0 and verdict is not null;
 create index task_scheduled on {schema}.task (run_at) where state = 0;
-create index task_dated on {schema}.task (run_at, key) where run_at is not null;
+create index task_dated on {schema}.task ((run_at + 0), key) where run_at is not null; -- never taken for the one above
 create index task_running on {schema}.task (node, claimed_in) where state = 3;
 create index task_asked on {schema}.task (node) where state = 3 and verdict is not null;
 
@@ -120,9 +120,16 @@ create table {schema}.ended (
     unique (id)
 );
 
-create index ended_dated on {schema}.ended (run_at, key) where run_at is not null;
+create index ended_dated on {schema}.ended ((run_at + 0), key) where run_at is not null;
 
 create view {schema}.every_task as select * from {schema}.task union all select * from {schema}.ended;
+
+-- Whether a task has ended by now, not when the statement began that asks.
+create function {schema}.has_ended(task_id text) returns boolean language plpgsql volatile as $$
+begin
+    return exists (select from {schema}.ended where id = task_id);
+end
+$$;
 
 -- History: a row holds a run of a task's events, numbered from `first`. Number 1 (init) is the task's own row.
 create table {schema}.event (

@@ -1,7 +1,8 @@
 -- Claims tasks for a node: the number of the claim grows, and the attempt counts from now on. Returned is all that a
 -- holder is to know, as one JSON array in the order of Held and of urgency. More candidates are looked at than are wanted,
 -- since others choose at the same time. `free` are taken at once, others only if they are more urgent than `worst`;
--- of large payloads no more than :most_bytes together, but always one.
+-- of large payloads no more than :most_bytes together, but always one. `state + 0` keeps PostgreSQL, which knows nothing of a
+-- young table, from looking for keys in the index of all that is ready.
 with candidate as materialized (
     select found.key, found.band, found.rank
     from unnest(:lanes::integer[]) as wanted (lane)
@@ -15,7 +16,7 @@ with candidate as materialized (
 ),
 locked as materialized (
     select key, band, rank, payload from {schema}.task
-    where key = any(array(select key from candidate)) and state = 2 and {which}
+    where key = any(array(select key from candidate)) and state + 0 = 2 and {which}
     order by band, rank, key limit :most for no key update skip locked
 ),
 sized as (
