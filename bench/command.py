@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,9 +13,7 @@ from bench import report
 from bench.figures import FIGURES
 from bench.measure import FULL, QUICK, Figure, measured, rows_of
 from bench.sides import Side, other, this
-
-SCRATCH = "/var/tmp"
-"""Stores are made here unless TMPDIR says where: on a disk also if /tmp is memory, in which a commit costs nothing."""
+from bench.trial import scratch
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,8 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     effort = QUICK if chosen.quick else FULL
     rows = []
-    scratch = os.environ.get("TMPDIR", SCRATCH)
-    with tempfile.TemporaryDirectory(prefix="duly-bench-", dir=scratch) as name, _sides(chosen.against) as sides:
+    with tempfile.TemporaryDirectory(prefix="duly-bench-", dir=scratch()) as name, _sides(chosen.against) as sides:
         folder = Path(name)
         print(report.heading(folder, effort, sides), end="\n\n", flush=True)
         for figure in chosen.figures or FIGURES:

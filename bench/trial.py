@@ -35,6 +35,14 @@ SUBMITS_A_SECOND = 10_000
 
 WARM_TRIES = 10
 
+SCRATCH = "/var/tmp"
+"""Stores are made here unless TMPDIR says where: on a disk also if /tmp is memory, in which a commit costs nothing."""
+
+
+def scratch() -> Path:
+    """Where stores are made."""
+    return Path(os.environ.get("TMPDIR", SCRATCH))
+
 
 class Failed(Exception):
     """Something could not be measured, and why."""
@@ -80,14 +88,14 @@ class Pipe:
 class Trial:
     """A side of duly, and a folder with a store that nobody else uses."""
 
-    def __init__(self, side: Side, folder: Path) -> None:
+    def __init__(self, side: Side, folder: Path, url: str | None = None) -> None:
         self.side = side
         self.folder = folder
         self.store = folder / "store.db"
         self._kept = folder / "kept.db"
-        self._environment = side.environment(f"sqlite:///{self.store}")
+        self._environment = side.environment(url or f"sqlite:///{self.store}")
         self._errors = folder / "stderr"
-        self._meanwhile: dict[str, subprocess.Popen[bytes]] = {}
+        self._meanwhile: dict[subprocess.Popen[bytes], str] = {}
 
     def keep(self) -> None:
         """Remember the store as it is; nobody may have it open."""
@@ -170,17 +178,18 @@ class Trial:
     @contextmanager
     def process(self, module: str, *arguments: Any) -> Iterator[subprocess.Popen[bytes]]:
         """Have a module run meanwhile, such as a worker; it is asked to end, and must, with 0."""
-        process = self._meanwhile[module] = self._start(module, arguments, None)
+        process = self._start(module, arguments, None)
+        self._meanwhile[process] = module
         with self._bounded(process, module):
             try:
                 yield process
             finally:
-                del self._meanwhile[module]
+                del self._meanwhile[process]
             process.send_signal(signal.SIGTERM)
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Raise `Failed` if something has ended that was to run meanwhile."""
-        for module, process in self._meanwhile.items():
+        for process, module in self._meanwhile.items():
             if process.poll() is not None:
                 raise self._ended(process, module)
 
@@ -196,7 +205,7 @@ class Trial:
     @contextmanager
     def pipe(self) -> Iterator[Pipe]:
         """Have a pipe that tasks tell things through."""
-        pipe = Pipe(self.folder / f"pipe-{time.monotonic_ns()}", self._look)
+        pipe = Pipe(self.folder / f"pipe-{time.monotonic_ns()}", self.look)
         try:
             yield pipe
         finally:

@@ -7,6 +7,10 @@ from bench.figures.isolation import FRESH, SHARED
 from bench.figures.kill import KILL
 from bench.figures.large import LARGE
 from bench.figures.neighbour import NEIGHBOUR
+from bench.figures.pg_deep import PG_DEEP, PG_SNAPSHOT
+from bench.figures.pg_drain import PG_DRAIN, PG_NODES
+from bench.figures.pg_submit import PG_SUBMIT, PG_SUBMIT_MANY, PG_SUBMIT_THREADS
+from bench.figures.pg_wake import PG_WAKE
 from bench.figures.result import RESULT
 from bench.figures.start import START
 from bench.figures.submit import SUBMIT, SUBMIT_LOOP, SUBMIT_MANY, SUBMIT_THREADS
@@ -31,4 +35,12 @@ FIGURES = (
     KILL,
     IDLE,
     START,
+    PG_DRAIN,
+    PG_SUBMIT,
+    PG_SUBMIT_THREADS,
+    PG_SUBMIT_MANY,
+    PG_WAKE,
+    PG_DEEP,
+    PG_SNAPSHOT,
+    PG_NODES,
 )

@@ -23,15 +23,16 @@ def wake(trial: Trial, effort: Effort) -> Sample:
     """
     with trial.pipe() as pipe, trial.worker():
         trial.warm(pipe)
-        return _sample(trial.run("submit_wake", TIMES * effort.seconds, LEAST, MOST))
+        return sample_of(trial.run("submit_wake", TIMES * effort.seconds, LEAST, MOST))
 
 
 def raw(trial: Trial, effort: Effort) -> Sample:
     """A commit, a datagram to a process that waits, its commit, and a message to a child that it has forked before."""
-    return _sample(wakes.taken(trial, TIMES * effort.seconds, LEAST, MOST))
+    return sample_of(wakes.taken(trial, TIMES * effort.seconds, LEAST, MOST))
 
 
-def _sample(nanoseconds: Sequence[int]) -> Sample:
+def sample_of(nanoseconds: Sequence[int]) -> Sample:
+    """The two lines."""
     return {"wake-p50": quantile(nanoseconds, 0.50) / 1e6, "wake-p99": quantile(nanoseconds, 0.99) / 1e6}
 
 

@@ -56,12 +56,17 @@ class Rows:
         connection = connect(trial.store)
         found = connection.execute("select * from task")
         columns = [name for name, *_ in found.get_description()]
-        self._row: list[Any] = list(found.fetchall()[0])
+        row = list(found.fetchall()[0])
         connection.execute("delete from task")
         connection.close()
+        row[columns.index("key")] = None
+        self._take(columns, row)
         self.insert = f"insert into task ({', '.join(columns)}) values ({', '.join('?' * len(columns))})"
-        self._key, self._id, self._rank, self._submitted = map(columns.index, ("key", "id", "rank", "submitted"))
-        self._row[self._key] = None
+
+    def _take(self, columns: list[str], row: list[Any]) -> None:
+        """Begin with this row."""
+        self._row = row
+        self._id, self._rank, self._submitted = map(columns.index, ("id", "rank", "submitted"))
         self._numbers = itertools.count(1)
         self._family = "ffffffff"
 
