@@ -60,8 +60,10 @@ class Parting:
 
     def _abandon(self, number: int) -> None:
         def abandon(store: Store) -> None:
-            store.tidy(wanted=False)
-            store.abandon(number)
+            try:
+                store.abandon(number)  # whatever comes of it: from now on this store lives on as that node no more
+            finally:
+                store.tidy(wanted=False)
 
         self._thread.post(abandon, lambda _result, _error: None)
 

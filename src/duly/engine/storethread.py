@@ -64,7 +64,8 @@ class StoreThread:
 
     def _begin(self) -> None:
         self._pid = os.getpid()
-        self._jobs: deque[tuple[Request | Callable[[Store], Any], Done]] = deque()
+        self._jobs: deque[tuple[Request | Callable[[Store], Any], Done, float]] = deque()  # and when it was posted
+        self._away = False
         self._watched = Waits()
         self._ripples: Ripples | None = None
         self._mute = False  # it was tried, and none can be felt
@@ -134,7 +135,7 @@ class StoreThread:
             self._begin()
         with self._lock:  # what is posted before a close is done by it
             self._open()
-            self._jobs.append((job, done))
+            self._jobs.append((job, done, time.monotonic()))
         if self._sleeps:  # who is awake will look; waking it hands the interpreter over
             self._waker.wake()
 
@@ -163,6 +164,7 @@ class StoreThread:
 
         def told(result: Any, error: BaseException | None) -> None:
             if isinstance(error, StoreBusy | StoreAway):
+                self._away = isinstance(error, StoreAway)
                 try:
                     self.post(job, done)
                     return
@@ -183,8 +185,8 @@ class StoreThread:
         def begin(store: Store) -> None:
             try:
                 found = glances(store, wait.seen)
-            except PASSING:
-                found = None
+            except PASSING as error:
+                found, self._away = None, isinstance(error, StoreAway)
             if found and any(wait.told(glance) for glance in found):
                 return
             if self._hopeless is not None:
@@ -266,10 +268,10 @@ class StoreThread:
                     bell.silence()
             with self._using:
                 self._busy = True
-                store.patience = PATIENCE  # an interrupted caller may have left less
                 self._work(store)
                 self._changes += rung
                 if self._watched:
+                    store.patience = LITTLE_PATIENCE if self._away else PATIENCE
                     self._watch(store, bell, ready)
                 else:
                     self._told = self._changes
@@ -314,25 +316,38 @@ class StoreThread:
 
     def _work(self, store: Store) -> None:
         """Do all jobs there are, requests together in one transaction."""
-        submits = 0
+        submits, since = 0, 0.0
         requests: list[tuple[Request, Done]] = []
-        calls: list[tuple[Callable[[Store], Any], Done]] = []
+        calls: list[tuple[Callable[[Store], Any], Done, float]] = []
         while self._jobs:
-            job, done = self._jobs.popleft()
+            job, done, posted_at = self._jobs.popleft()
             if isinstance(job, Request):
                 submits += len(job.submits)
                 two_holders = _holds(job) and any(_holds(request) for request, _ in requests)
                 choosy = _chooses(job) or any(_chooses(request) for request, _ in requests[:1])
                 if requests and (two_holders or choosy or submits > MOST_TOGETHER):  # a transaction each
+                    self._be_patient(store, since)
                     self._exchange(store, requests)
                     requests, submits = [], len(job.submits)
+                since = since if requests else posted_at
                 requests.append((job, done))
             else:
-                calls.append((job, done))
+                calls.append((job, done, posted_at))
         if requests:
+            self._be_patient(store, since)
             self._exchange(store, requests)
-        for call, done in calls:
+        for call, done, posted_at in calls:
+            self._be_patient(store, posted_at)
             self._carry_out(store, call, done)
+
+    def _be_patient(self, store: Store, posted_at: float) -> None:
+        """Have the store wait for as long as somebody should for what was posted then.
+
+        Others may take it as long as they like from when its turn comes. But a store that is away is so for all of
+        them: who has waited for that while others were tried is not to wait as long once more.
+        """
+        left = posted_at + PATIENCE - time.monotonic() if self._away else PATIENCE
+        store.patience = max(LITTLE_PATIENCE, left)
 
     def _carry_out(self, store: Store, job: Request | Callable[[Store], Any], done: Done) -> None:
         if isinstance(job, Request):
@@ -341,6 +356,7 @@ class StoreThread:
         try:
             result = job(store)
         except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
+            self._away = self._away or isinstance(error, StoreAway)
             done(None, error)
         else:
             done(result, None)
@@ -352,6 +368,7 @@ class StoreThread:
             reply = store.exchange(merged([request for request, _ in requests]))
         except BaseException as raised:  # noqa: BLE001 - it is raised where it was asked for
             error = raised
+        self._away = isinstance(error, StoreAway)
         self._changes += 1
         if error is not None and not isinstance(error, StoreError) and len(requests) > 1:
             for request, done in requests:  # the fault of what one of them asked for
@@ -382,7 +399,8 @@ class StoreThread:
         """Tell those who wait; False if that could not be done just now."""
         try:
             self._watched.tell(store)
-        except PASSING:
+        except PASSING as error:
+            self._away = isinstance(error, StoreAway)
             return False
         except Exception as error:  # noqa: BLE001 - it is raised where it was waited
             self._watched.fail(error)
