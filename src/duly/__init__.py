@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from duly.errors import StoreError as StoreError
     from duly.errors import StoreForeign as StoreForeign
     from duly.errors import StoreFull as StoreFull
+    from duly.errors import StoreMoved as StoreMoved
     from duly.errors import StoreReadOnly as StoreReadOnly
     from duly.errors import StoreTooNew as StoreTooNew
     from duly.errors import StoreUnavailable as StoreUnavailable
@@ -93,6 +94,7 @@ _PLACES = {
         "StoreError",
         "StoreForeign",
         "StoreFull",
+        "StoreMoved",
         "StoreReadOnly",
         "StoreTooNew",
         "StoreUnavailable",

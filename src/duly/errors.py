@@ -30,6 +30,7 @@ DulyError                    everything duly raises on purpose; has a stable `co
     ├── StoreReadOnly          may not be written
     ├── StoreDamaged           its content is broken
     ├── StoreForeign           not a duly store
+    ├── StoreMoved             moved elsewhere, or being moved
     └── StoreTooNew            made by a newer duly
 
 TaskStopped(BaseException)   raised inside a handler that is asked to stop
@@ -292,6 +293,12 @@ class StoreForeign(StoreError):
     """What the url names is not a duly store."""
 
     code = "store_foreign"
+
+
+class StoreMoved(StoreError):
+    """The store was moved elsewhere, or is being moved: nothing may be written there."""
+
+    code = "store_moved"
 
 
 class StoreTooNew(StoreError):

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 import msgspec
 
 from duly.core.keeping import Aged, Keep
+from duly.core.record import Move, Record
 from duly.core.stopping import Rung
 from duly.core.task import Change, Held
 from duly.wire.runner import Answered, FromRunner, Problem, Setup, Work
@@ -266,6 +267,24 @@ class NodeRow(NamedTuple):
     label: str
 
 
+class Kept(NamedTuple):
+    """For how many microseconds the ended tasks of an action are kept, and those that failed; None: for good."""
+
+    action: str
+    version: int
+    keep: int | None
+    keep_failed: int | None
+
+
+class Inventory(NamedTuple):
+    """What a store keeps beside tasks; its nodes without their bells."""
+
+    lanes: list[Lane]
+    pauses: list[Pause]
+    keeping: list[Kept]
+    nodes: list[NodeRow]
+
+
 class Tally(NamedTuple):
     """How many tasks of a lane are in a state; `asked` ones are to end otherwise, `node` holds those that run.
 
@@ -442,6 +461,28 @@ class Store(Protocol):
 
     def remove(self, keys: Sequence[int]) -> int:
         """Remove emptied tasks that have no history left, and return how many; never the newest."""
+
+    def moving(self) -> Move | None:
+        """Return which move this store is part of."""
+
+    def move(self, move: Move | None) -> None:
+        """Have all that would write to lanes, nodes, tasks or pauses refused from now on (`StoreMoved`), or no more."""
+
+    def inventory(self) -> Inventory:
+        """Return all that is kept beside tasks, in order."""
+
+    def dump(self, after: int, most: int) -> list[Record]:
+        """Return the records with keys after one, in order: at most so many, and `MOST_BYTES` of text, but one.
+
+        There is no U+0000 in them, which not every store can keep: in a reason, where there may be some, it is U+FFFD.
+        """
+
+    def load(self, records: Sequence[Record], inventory: Inventory | None = None) -> None:
+        """Store records as they are, but for those there are, and put an inventory in the place of what there is.
+
+        All in one transaction. Only a store takes them to which a move is coming; nobody else can write to it.
+        Whatever numbers are given later are larger ones. Nodes are dead that come so.
+        """
 
 
 class Ripples(Protocol):

@@ -19,13 +19,18 @@ def opened(path: str, clock: FakeClock | None) -> SqliteStore:
     return store
 
 
+def again(store: Store, clock: FakeClock | None) -> SqliteStore:
+    assert isinstance(store, SqliteStore)
+    return opened(store.path, clock)
+
+
 @pytest.mark.parametrize("clock", [None, FakeClock()], ids=["real", "fixed"])
 @pytest.mark.parametrize("kind", ["file", "memory"])
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_it_holds(check: Check, kind: str, clock: FakeClock | None, tmp_path: Path) -> None:
-    path = str(tmp_path / "tasks.db") if kind == "file" else ":memory:"
-    beside: Callable[[Store], Store] | None = None if kind == "memory" else lambda _: opened(path, clock)
-    check_store(lambda: opened(path, clock), [check], clock=clock, beside=beside)
+    paths = (f"{tmp_path}/{number}.db" if kind == "file" else ":memory:" for number in count())
+    beside: Callable[[Store], Store] | None = None if kind == "memory" else lambda store: again(store, clock)
+    check_store(lambda: opened(next(paths), clock), [check], clock=clock, beside=beside)
 
 
 def test_each_verb_of_the_port_is_asked_for(tmp_path: Path) -> None:
@@ -45,7 +50,7 @@ def test_each_verb_of_the_port_is_asked_for(tmp_path: Path) -> None:
         return store
 
     used_within = PORT - {"open"}
-    check_store(open_one, _quick(CHECKS), clock=clock, beside=lambda store: opened(store.path, clock))
+    check_store(open_one, _quick(CHECKS), clock=clock, beside=lambda store: again(store, clock))
     assert used_within <= asked
 
 

@@ -9,6 +9,7 @@ from duly.testing import (
     store_cancels,
     store_children,
     store_holders,
+    store_moves,
     store_nodes,
     store_order,
     store_pauses,
@@ -28,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     *store_nodes.CHECKS,
     *store_pauses.CHECKS,
     *store_upkeep.CHECKS,
+    *store_moves.CHECKS,
     *store_users.CHECKS,
 )
 """All of it; each takes hands on a new, empty, open store."""
@@ -42,7 +44,7 @@ def check_store(
 ) -> None:
     """Hold a store against the contract; raises `AssertionError` at the first check that it does not pass.
 
-    `open_store` is called once for each check and returns a new, empty store, already open; it is closed afterwards.
+    `open_store` returns a new, empty store each time, already open; it is closed afterwards.
     `checks` are some of `CHECKS`, else all. `clock` is what stores were made to take the time from, if they were: the
     checks move it, where they would wait a moment otherwise. `beside` opens the store that it is given once more, as
     another process would; without it nothing is said about several users of one store.
@@ -58,6 +60,6 @@ def check_store(
     for check in CHECKS if checks is None else checks:
         store = open_store()
         try:
-            check(Hands(store, clock, beside))
+            check(Hands(store, clock, beside, open_store))
         finally:
             store.close()

@@ -28,12 +28,19 @@ class Hands:
     """One store, and one node of it that is made when it is first needed."""
 
     def __init__(
-        self, store: Store, clock: FakeClock | None = None, beside: Callable[[Store], Store] | None = None
+        self,
+        store: Store,
+        clock: FakeClock | None = None,
+        beside: Callable[[Store], Store] | None = None,
+        new: Callable[[], Store] | None = None,
+        *,
+        lane: int | None = None,
     ) -> None:
         self.store = store
         self._clock = clock
         self._beside = beside
-        self.lane = store.lanes([("default", "test:check", 1)])[0].number
+        self._new = new
+        self.lane = store.lanes([("default", "test:check", 1)])[0].number if lane is None else lane
         self.node = 0
         self.number = 0
 
@@ -56,6 +63,11 @@ class Hands:
     def beside(self) -> Store | None:
         """Open the store once more, as another process would; None if nobody has said how."""
         return None if self._beside is None else self._beside(self.store)
+
+    def another(self) -> Hands:
+        """Hands on another store, new and empty: not even the lane is there."""
+        assert self._new is not None, "nobody has said how a store is made"
+        return Hands(self._new(), self._clock, lane=self.lane)
 
     def submission(
         self,

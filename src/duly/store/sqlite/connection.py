@@ -11,12 +11,14 @@ from contextlib import contextmanager, suppress
 
 import apsw
 
+from duly.core.record import refusal
 from duly.errors import (
     StoreBusy,
     StoreDamaged,
     StoreError,
     StoreForeign,
     StoreFull,
+    StoreMoved,
     StoreReadOnly,
     StoreTooNew,
     StoreUnavailable,
@@ -83,6 +85,8 @@ def duly_error(error: apsw.Error, path: str, connection: apsw.Connection | None 
             return StoreUnavailable(f"{path}: {FAILED_SYNC} ({told})")
         case apsw.IOError() if number in NO_ROOM:
             return StoreFull(f"{path}: no space left on the disk; make room, then it goes on ({told})")
+        case apsw.ConstraintError() if getattr(error, "extendedresult", 0) == apsw.SQLITE_CONSTRAINT_TRIGGER:
+            return StoreMoved(f"{path}: {refusal(str(error))}")
         case apsw.BusyError() | apsw.LockedError():
             return StoreBusy(f"{path}: another process has held the write lock for more than 10 s ({error})")
         case apsw.FullError():

@@ -1,0 +1,104 @@
+"""Handing all that a store keeps to another one, and taking it; nobody else writes meanwhile.
+
+What refuses them are triggers, which are there for as long as the store is part of a move: so nothing has to be asked
+at any other time, and also those are refused who opened the store before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from duly.core.keeping import NEVER
+from duly.core.record import Move, Record
+from duly.errors import StoreError
+from duly.ports import Inventory, Kept, Lane, NodeRow, Pause
+from duly.store.apart import named
+from duly.store.records import Columns, chunks_of, of_one_load, records, row_of, runs_of
+from duly.store.sqlite.large import Large
+from duly.store.sqlite.upkeep import Upkeep
+
+GUARDED = ("lane", "node", "task", "event", "pause", "keeping")
+_TRIGGER = """
+create trigger moving_{table}_{change} before {change} on {table} when exists (select 1 from moving) begin
+    select raise(abort, (select what || ' ' || other from moving));
+end
+"""
+
+
+class Moving(Large, Upkeep):
+    """The verbs of the port by which a store is moved."""
+
+    def moving(self) -> Move | None:
+        """Return which move this store is part of."""
+        rows = self._rows("moving")
+        return Move(*rows[0]) if rows else None
+
+    def move(self, move: Move | None) -> None:
+        """Have all that would write refused from now on, or no more."""
+        self._transact(lambda _: self._move(move))
+
+    def _move(self, move: Move | None) -> None:
+        assert self._connection is not None
+        self._run("unmove")
+        for table, change in _guards():
+            self._connection.execute(f"drop trigger if exists moving_{table}_{change}")
+        if move is not None:
+            self._run("move", **move._asdict())
+            for table, change in _guards():
+                self._connection.execute(_TRIGGER.format(table=table, change=change))
+
+    def inventory(self) -> Inventory:
+        """Return all that is kept beside tasks, in order."""
+        return Inventory(
+            [Lane(*row) for row in self._rows("lanes")],
+            [Pause(*row) for row in self._rows("pauses")],
+            [Kept(*row) for row in self._rows("kept")],
+            [NodeRow(*row)._replace(bell="") for row in self._rows("nodes")],
+        )
+
+    def dump(self, after: int, most: int) -> list[Record]:
+        """Return the records with keys after one, in order."""
+        rows = of_one_load(self._rows("dump", after=after, most=most))
+        runs = self._rows("dump_runs", lowest=rows[0][0], highest=rows[-1][0]) if rows else []
+        return records(rows, runs, self._whole_of)
+
+    def _whole_of(self, key: int, stands: str) -> str:
+        reference = named(stands)
+        assert reference is not None
+        return self._whole(reference, key)
+
+    def load(self, records: Sequence[Record], inventory: Inventory | None = None) -> None:
+        """Store records as they are, but for those there are, and put an inventory in the place of what there is."""
+        news = self._unknown(records)
+        rows = [row_of(record, self._keep_apart) for record in news]
+        self._transact(lambda _: self._load(rows, runs_of(news), inventory))
+
+    def _unknown(self, records: Sequence[Record]) -> list[Record]:
+        if not records:
+            return []
+        there = {aged.key for aged in self.survey(records[0].key - 1, records[-1].key, NEVER)}
+        return [record for record in records if record.key not in there]
+
+    def _load(self, rows: list[Columns], runs: list[Columns], inventory: Inventory | None) -> None:
+        assert self._connection is not None
+        many = self._connection.executemany
+        moves = [Move(*row) for row in self._run("moving").fetchall()]
+        if [move.what for move in moves] != ["coming"]:
+            raise StoreError(f"{self.path}: takes no records: nothing is being moved to it")
+        self._run("unmove")
+        if inventory is not None:
+            self._run("clear")
+            many(self._sql["load_lanes"], [lane._asdict() for lane in inventory.lanes])
+            many(self._sql["load_pauses"], [pause._asdict() for pause in inventory.pauses])
+            many(self._sql["load_keeping"], [kept._asdict() for kept in inventory.keeping])
+            many(self._sql["load_nodes"], [node._asdict() for node in inventory.nodes])
+        many(self._sql["load"], rows)
+        many(self._sql["load_runs"], runs)
+        self._settle(chunks_of(rows))
+        self._run("move", **moves[0]._asdict())
+
+
+def _guards() -> Iterator[tuple[str, str]]:
+    for table in GUARDED:
+        for change in ("insert", "update", "delete"):
+            yield table, change
