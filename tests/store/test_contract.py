@@ -10,7 +10,7 @@ from duly.ports import Store
 from duly.store.sqlite.store import SqliteStore
 from duly.testing import CHECKS, Check, FakeClock, check_store
 
-PORT = {name for name in vars(Store) if not name.startswith("_")} - {"patience"}
+PORT = {name for name in vars(Store) if not name.startswith("_")} - {"patience", "lease"}
 
 
 def opened(path: str, clock: FakeClock | None) -> SqliteStore:

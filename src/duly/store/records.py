@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+from duly.core.keeping import NEVER, Aged
 from duly.core.record import COLUMNS, MOST_BYTES, Record, Run
 from duly.store.apart import fits, named
 
@@ -47,6 +48,14 @@ def _record(row: list[Any], runs: list[Run], whole: Callable[[int, str], str]) -
     if row[_REASON] is not None:
         row[_REASON] = row[_REASON].replace("\0", "\ufffd")
     return Record(*[*row, runs])
+
+
+def unknown(records: Sequence[Record], survey: Callable[[int, int, int], Sequence[Aged]]) -> list[Record]:
+    """Return those of some records, in their order, that are not there yet."""
+    if not records:
+        return []
+    there = {aged.key for aged in survey(records[0].key - 1, records[-1].key, NEVER)}
+    return [record for record in records if record.key not in there]
 
 
 def row_of(record: Record, keep: Callable[[str], str]) -> Columns:

@@ -16,18 +16,18 @@ from duly.store.postgres.bell import ServerBell, ripples_of
 from duly.store.postgres.connection import Connection
 from duly.store.postgres.exchange import MAY_NAME, Exchange
 from duly.store.postgres.lanes import Lanes
+from duly.store.postgres.moving import Moving
 from duly.store.postgres.nodes import Nodes
 from duly.store.postgres.reading import Reading
 from duly.store.postgres.rows import events_of
 from duly.store.postgres.session import Row, Statement
 from duly.store.postgres.trouble import REFUSED
-from duly.store.postgres.upkeep import Upkeep
 from duly.store.rows import only_submits, with_children
 
 _held = msgspec.json.Decoder(list[Held]).decode
 
 
-class PostgresStore(Reading, Lanes, Nodes, Upkeep):
+class PostgresStore(Reading, Lanes, Nodes, Moving):
     """The verbs of the port, on one schema of one database.
 
     A connection that breaks is made anew; so an exchange may be carried out though its answer is lost. `_unsure` is the

@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 from psycopg import errors
 
+from duly.core.record import refusal
 from duly.errors import (
     DulyError,
     InvalidInput,
@@ -13,6 +14,7 @@ from duly.errors import (
     StoreDamaged,
     StoreError,
     StoreFull,
+    StoreMoved,
     StoreReadOnly,
     StoreUnavailable,
 )
@@ -20,6 +22,9 @@ from duly.store.postgres.address import Address
 
 REFUSED = "DU001"
 """What the schema's function `refuse` raises: the transaction was stopped on purpose."""
+
+MOVING = "DU002"
+"""What the schema's function `refuse_moving` raises: the store is part of a move."""
 
 _NEVER = (
     "authentication failed",
@@ -65,6 +70,8 @@ def duly_error(error: psycopg.Error, address: Address) -> DulyError:
     match error:
         case _ if state == REFUSED:
             return Refused(told)
+        case _ if state == MOVING:
+            return StoreMoved(f"{address}: {refusal(error.diag.message_primary or told)}")
         case errors.LockNotAvailable() | errors.QueryCanceled() | errors.DeadlockDetected():
             return StoreBusy(f"{address}: others have held what is to be written for too long ({told})")
         case errors.SerializationFailure() | errors.TooManyConnections():

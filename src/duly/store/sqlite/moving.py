@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from duly.core.keeping import NEVER
 from duly.core.record import Move, Record
 from duly.errors import StoreError
 from duly.ports import Inventory, Kept, Lane, NodeRow, Pause
 from duly.store.apart import named
-from duly.store.records import Columns, chunks_of, of_one_load, records, row_of, runs_of
+from duly.store.records import Columns, chunks_of, of_one_load, records, row_of, runs_of, unknown
 from duly.store.sqlite.large import Large
 from duly.store.sqlite.upkeep import Upkeep
 
 GUARDED = ("lane", "node", "task", "event", "pause", "keeping")
 _TRIGGER = """
-create trigger moving_{table}_{change} before {change} on {table} when exists (select 1 from moving) begin
+create trigger moving_{table}_{change} before {change} on {table}
+when exists (select 1 from moving where what <> 'loading') begin
     select raise(abort, (select what || ' ' || other from moving));
 end
 """
@@ -39,11 +39,11 @@ class Moving(Large, Upkeep):
 
     def _move(self, move: Move | None) -> None:
         assert self._connection is not None
-        self._run("unmove")
+        self._run("unmoved")
         for table, change in _guards():
             self._connection.execute(f"drop trigger if exists moving_{table}_{change}")
         if move is not None:
-            self._run("move", **move._asdict())
+            self._run("moved", **move._asdict())
             for table, change in _guards():
                 self._connection.execute(_TRIGGER.format(table=table, change=change))
 
@@ -69,23 +69,16 @@ class Moving(Large, Upkeep):
 
     def load(self, records: Sequence[Record], inventory: Inventory | None = None) -> None:
         """Store records as they are, but for those there are, and put an inventory in the place of what there is."""
-        news = self._unknown(records)
+        news = unknown(records, self.survey)
         rows = [row_of(record, self._keep_apart) for record in news]
         self._transact(lambda _: self._load(rows, runs_of(news), inventory))
-
-    def _unknown(self, records: Sequence[Record]) -> list[Record]:
-        if not records:
-            return []
-        there = {aged.key for aged in self.survey(records[0].key - 1, records[-1].key, NEVER)}
-        return [record for record in records if record.key not in there]
 
     def _load(self, rows: list[Columns], runs: list[Columns], inventory: Inventory | None) -> None:
         assert self._connection is not None
         many = self._connection.executemany
-        moves = [Move(*row) for row in self._run("moving").fetchall()]
-        if [move.what for move in moves] != ["coming"]:
+        self._run("load_begin")
+        if self._connection.changes() != 1:
             raise StoreError(f"{self.path}: takes no records: nothing is being moved to it")
-        self._run("unmove")
         if inventory is not None:
             self._run("clear")
             many(self._sql["load_lanes"], [lane._asdict() for lane in inventory.lanes])
@@ -95,7 +88,7 @@ class Moving(Large, Upkeep):
         many(self._sql["load"], rows)
         many(self._sql["load_runs"], runs)
         self._settle(chunks_of(rows))
-        self._run("move", **moves[0]._asdict())
+        self._run("load_end")
 
 
 def _guards() -> Iterator[tuple[str, str]]:

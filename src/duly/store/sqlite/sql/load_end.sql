@@ -1,0 +1,2 @@
+-- Lets nobody write any more.
+update moving set what = 'coming' where what = 'loading'
