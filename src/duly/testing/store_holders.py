@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from duly.core import lifecycle
 from duly.core.outcome import Died, Failure, Interrupted, Snoozed, Success
 from duly.core.task import Held, State
 from duly.errors import StoreError
 from duly.ports import Rejection, Want
-from duly.testing.store_hands import POLICY, Check, Hands, ended
+from duly.testing.store_hands import POLICY, Check, Hands, decoded, ended
 
 # what holders say --------------------------------------------------------------------------------------------------
 
@@ -89,6 +91,22 @@ def notes_are_kept_with_a_running_task(hands: Hands) -> None:
     assert hands.store.last_update(task_id) in ('{"a":2}', '{"a": 2}'), "not the last update"
     hands.finish(held)
     assert hands.row(task_id).info == '{"k":1}', "runtime info is lost at the end"
+
+
+def what_is_told_may_be_any_text(hands: Hands) -> None:
+    """Characters that databases are known to stumble over, in updates, results and errors."""
+    words = "a\x00b \\u0000 \u2028 😀 \x7f"
+    told, failed = hands.submit(), hands.submit()
+    held = {held.id: held for held in hands.claim()}
+    hands.change(lifecycle.note(held[told], [("update", 5, {"data": words})]))
+    update = hands.store.last_update(told)
+    assert update is not None
+    assert msgspec.json.decode(update) == {"data": words}, "an update is read changed"
+    value = msgspec.json.encode(words).decode()
+    hands.change(ended(held[told], Success(value)), ended(held[failed], Failure(words, retry=False)))
+    assert hands.row(told).value == value, "a result is read changed"
+    (run,) = hands.store.events(failed, 0, 10)
+    assert decoded(run.body)[-1][2]["value"] == words, "an error is read changed"
 
 
 def events_are_read_from_any_number(hands: Hands) -> None:
@@ -177,6 +195,7 @@ CHECKS: tuple[Check, ...] = (
     a_change_of_an_unknown_task_misses,
     attempts_are_counted_and_given_back,
     notes_are_kept_with_a_running_task,
+    what_is_told_may_be_any_text,
     events_are_read_from_any_number,
     late_answers_are_history_alone,
     an_exchange_is_done_whole_or_not_at_all,

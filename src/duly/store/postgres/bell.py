@@ -34,7 +34,7 @@ _EVENTS = {
 
 
 class ServerBell:
-    """Hears one channel of a database; `deaf` if nothing can be heard there."""
+    """Hears one channel of a database; `hears` tells whether it does just now, `deaf` that it never will."""
 
     def __init__(self, address: Address, channel: str = "") -> None:
         self.address = channel or "duly." + os.urandom(9).hex()
@@ -43,7 +43,7 @@ class ServerBell:
         self._conninfo = make_conninfo(address.conninfo, **(defaults | conninfo_to_dict(address.conninfo))).encode()
         self._epoll = select.epoll()
         self._connection: pq.abc.PGconn | None = None
-        self._connected = self._hears = False
+        self._connected = self.hears = False
         self._fd = -1
         self._next = 0.0
 
@@ -72,7 +72,7 @@ class ServerBell:
         """Wait until it hears, is deaf, or that takes too long."""
         until = time.monotonic() + SOON_SECONDS
         self.silence()
-        while not (self._hears or self.deaf) and time.monotonic() < until:
+        while not (self.hears or self.deaf) and time.monotonic() < until:
             self._epoll.poll(0.05)
             self.silence()
 
@@ -119,13 +119,13 @@ class ServerBell:
         if result.status == pq.ExecStatus.TUPLES_OK:
             self.deaf = int(result.get_value(0, 0) or 0) != connection.backend_pid
         elif result.status == pq.ExecStatus.COMMAND_OK:
-            self._hears = True
+            self.hears = True
         else:
             raise psycopg.OperationalError
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
-        self._connected = self._hears = False
+        self._connected = self.hears = False
         if self._fd >= 0:
             with suppress(OSError, ValueError):
                 self._epoll.unregister(self._fd)

@@ -33,8 +33,11 @@ class Large(Session):
 
     def _keep_apart(self, whole: str) -> str:
         """Write a text's chunks, and return what a row is to say of it; that row's commit brings all to the disk."""
-        written = self._transact(*(Statement("add_chunk", {"data": piece}) for piece in pieces(whole)), durable=False)
-        return str(Reference(len(whole), [number for ((number,),) in written]))
+        return str(Reference(len(whole), [self._add_chunk(piece) for piece in pieces(whole)]))
+
+    def _add_chunk(self, piece: str) -> int:
+        (((number,),),) = self._transact(Statement("add_chunk", {"data": piece}), durable=False)
+        return int(number)
 
     def _whole(self, reference: Reference) -> str:
         """Read a text that is kept apart; what is damaged or gone is no JSON, which ends a task as invalid."""

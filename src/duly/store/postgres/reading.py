@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 
+import msgspec
+
 from duly.ports import EventRow, Filter, Glance, Tally, TaskRow
 from duly.store.postgres.session import Session
 
 _NEWEST = 1 << 62
+_LAST = (1 << 31) - 1
+_events = msgspec.json.Decoder(list[tuple[str, int, msgspec.Raw]]).decode
 
 
 class Reading(Session):
@@ -38,8 +42,13 @@ class Reading(Session):
 
     def last_update(self, task_id: str) -> str | None:
         """Return what a task's latest update told, as JSON text."""
-        rows = self._rows("last_update", id=task_id)
-        return str(rows[0][0]) if rows else None
+        before = _LAST
+        while rows := self._rows("last_update", id=task_id, before=before):
+            for before, body in rows:  # noqa: B007 - where to go on
+                for kind, _, told in reversed(_events(body)):
+                    if kind == "update":
+                        return bytes(told).decode()
+        return None
 
     def stats(self) -> list[Tally]:
         """Count all tasks, as of one moment."""

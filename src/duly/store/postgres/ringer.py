@@ -42,6 +42,11 @@ class Ringer:
         """Return the bell of all nodes, if it is to be rung now."""
         return self._due({self._nodes})
 
+    def is_rested(self) -> bool:
+        """Whether any bell may be rung now."""
+        now = time.monotonic()
+        return all(now - at >= REST_SECONDS for at in self._rung_at.values())
+
     def _due(self, channels: set[str]) -> list[str]:
         now, late = time.monotonic(), self._late
         late |= channels - {""}

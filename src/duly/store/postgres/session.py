@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import psycopg
 from psycopg import Cursor
 
-from duly.errors import DulyError, StoreReadOnly
+from duly.errors import DulyError, StoreAway, StoreReadOnly
 from duly.ports import PATIENCE
 from duly.store import queries
 from duly.store.postgres.address import address_of
@@ -33,6 +33,9 @@ PACKAGE = "duly.store.postgres"
 
 FIRST_SECONDS = 3.0
 """How long a server is tried that was never reached: it may just be starting."""
+
+LOCK_SECONDS = 8.0
+"""How long others' locks are waited for at most; a little less than answers are."""
 
 PAUSE_SECONDS = 0.05
 MOST_PAUSE_SECONDS = 1.0
@@ -169,7 +172,7 @@ class Session:
             with connection.pipeline():
                 try:
                     execute(sql["begin"])
-                    execute(sql["guard"], {"durable": durable})
+                    execute(sql["guard"], {"durable": durable, "patience": self._lock_patience()})
                     cursors += [execute(sql[statement.query], statement.bindings) for statement in statements]
                     execute(sql["commit"])
                 except psycopg.Error as error:  # of a statement before; else the end would complain of it, too
@@ -206,9 +209,11 @@ class Session:
                 late = time.monotonic() + pause > until
                 if not self._passes(error, connection) or late:
                     raise self._told(error, connection) from error
-            except StoreReadOnly:  # whoever takes over for a primary may not be it yet
-                if self._heard is None or time.monotonic() + pause > until:
+            except StoreReadOnly as error:  # whoever takes over for a primary may not be it yet
+                if self._heard is None:
                     raise
+                if time.monotonic() + pause > until:
+                    raise StoreAway(str(error)) from error
             except BaseException:
                 self.let_go()
                 raise
@@ -217,6 +222,9 @@ class Session:
 
     def _patience(self) -> float:
         return self.patience if self._heard is not None else min(self.patience, FIRST_SECONDS)
+
+    def _lock_patience(self) -> str:
+        return f"{1000 * max(0.001, min(self.patience, LOCK_SECONDS)):.0f}ms"
 
     def _connected(self) -> Connection:
         assert self._open, "the store is not open"

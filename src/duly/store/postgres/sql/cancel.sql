@@ -16,7 +16,8 @@ found as materialized (
         task.key, task.id, task.state, task.verdict, task.owed is not null as owed, task.claim, task.attempt, task.seq,
         task.bell, wanted.reason
     from wanted join {schema}.task on task.id = wanted.id
-    where wanted.states is null or (task.verdict is null and wanted.states @> to_jsonb(task.state))
+    where task.id = any(array(select id from wanted))
+        and (wanted.states is null or (task.verdict is null and wanted.states @> to_jsonb(task.state)))
     order by task.key for no key update of task
 ),
 step as materialized (
@@ -32,7 +33,7 @@ changed as (
         reason = step.reason,
         ended_at = case when goes_to > 3 then {schema}.clock() end,
         seq = task.seq + 1
-    from step where task.key = step.key
+    from step where task.key = any(array(select key from step)) and task.key = step.key
 ),
 history as (
     insert into {schema}.event (task, first, claim, attempt, body)

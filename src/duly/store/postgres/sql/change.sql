@@ -51,7 +51,7 @@ hit as (
         owed = coalesce(c.owed, task.owed),
         node = case when c.state = 3 then task.node end
     from c
-    where task.key = c.key
+    where task.key = any(array(select key from c)) and task.key = c.key
         and task.claim = c.claim
         and task.state = 3
         and (c.guard = 2 or (task.verdict is not null) = (c.guard = 1))

@@ -1,6 +1,7 @@
--- What a task's latest update told. As json, not jsonb: that would refuse a text with a NUL, wherever it stands.
-select (said -> 2)::text
-from {schema}.event, json_array_elements(body::json) with ordinality as one (said, place)
-where task = (select key from {schema}.every_task where id = :id) and (said -> 0)::text = '"update"'
-order by first desc, place desc
-limit 1
+-- Reads, the latest first, runs of a task's events that seem to hold an update. PostgreSQL does not look closer: it could
+-- not read an event in which there is a NUL.
+select first, body from {schema}.event
+where task = (select key from {schema}.every_task where id = :id) and first < :before
+    and position('["update",' in body) > 0
+order by first desc
+limit 8

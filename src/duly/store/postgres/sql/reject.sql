@@ -7,11 +7,12 @@ with r as materialized (
     from jsonb_array_elements(:rejections::jsonb) as one
 ),
 live as (
-    update {schema}.task set seq = seq + r.count from r where task.key = r.key
+    update {schema}.task set seq = seq + r.count from r where task.key = any(array(select key from r)) and task.key = r.key
     returning task.key, task.seq, task.attempt
 ),
 over as (
-    update {schema}.ended set seq = seq + r.count from r where ended.key = r.key and seq > 0
+    update {schema}.ended set seq = seq + r.count from r
+    where ended.key = any(array(select key from r)) and ended.key = r.key and seq > 0
     returning ended.key, ended.seq, ended.attempt
 )
 insert into {schema}.event (task, first, claim, attempt, body)

@@ -33,7 +33,7 @@ hit as (
         owed = case when anew then null else task.owed end,
         ended_at = case when anew then null else task.ended_at end
     from r
-    where task.key = r.key and task.claim = r.claim and task.state = r.found and (anew or task.verdict is null)
+    where task.key = any(array(select key from r)) and task.key = r.key and task.claim = r.claim and task.state = r.found and (anew or task.verdict is null)
     returning task.key, task.seq, task.claim, task.id, r.events
 ),
 history as (

@@ -5,9 +5,9 @@ with named as materialized (
     from jsonb_array_elements(:rows::jsonb) as r
     cross join lateral jsonb_array_elements(substr(r ->> 2, 2)::jsonb) with ordinality as c (value, place)
     where c.place > 1
-        and exists (
-            select from {schema}.every_task
-            where (id = r ->> 0 and payload = r ->> 2) or (key = (r ->> 1)::bigint and value = r ->> 2)
+        and (
+            exists (select from {schema}.every_task where id = any(array[r ->> 0]) and payload = r ->> 2)
+            or exists (select from {schema}.every_task where key = any(array[(r ->> 1)::bigint]) and value = r ->> 2)
         )
 ),
 settled as (

@@ -14,7 +14,7 @@ with c as materialized (
 ),
 gone as (
     delete from {schema}.task using c
-    where task.key = c.key and task.claim = c.claim and task.state = 3 and task.verdict is null
+    where task.key = any(array(select key from c)) and task.key = c.key and task.claim = c.claim and task.state = 3 and task.verdict is null
     returning
         task.*, c.count as told, c.value as came_to, c.started_at as began_at, c.ended_at as over_at, c.events as events
 ),

@@ -1,0 +1,197 @@
+"""Nodes live as long as they are heard, and whoever waits is rung: on a server, where no process sees another."""
+
+import select
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from duly.core import lifecycle
+from duly.core.task import State
+from duly.ports import Request, Want
+from duly.store.postgres.address import address_of
+from duly.store.postgres.bell import ServerBell, node_bell
+from duly.store.postgres.store import PostgresStore
+from duly.testing.store_hands import POLICY, Hands, ended
+from tests.faults.pooler import Pooler
+from tests.helpers import eventually
+from tests.server import Server
+from tests.store.fixed import FixedClock
+
+Open = Callable[..., PostgresStore]
+
+
+@pytest.fixture
+def opened(database: str) -> Iterator[Open]:
+    """Opens the store of the test once more."""
+    stores: list[PostgresStore] = []
+
+    def open_it(url: str = database) -> PostgresStore:
+        store = PostgresStore(url, lease=30.0)
+        store.open()
+        stores.append(store)
+        return store
+
+    yield open_it
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def clock(database: str, opened: Open) -> FixedClock:
+    opened()
+    clock = FixedClock(database)
+    clock.fix("duly")
+    return clock
+
+
+# leases
+def test_a_node_that_is_silent_is_given_up_and_refused(opened: Open, clock: FixedClock) -> None:
+    hands, other = Hands(opened()), opened()
+    task_id = hands.submit()
+    held = hands.claim_one()
+    clock.advance(29)
+    assert other.dead() == []
+    clock.advance(2)
+    assert hands.store.dead() == [], "a node has given itself up"
+    assert [node.number for node in other.dead()] == [hands.node]
+    reply = hands.finish(held)
+    assert not reply.done, "a node that was given up goes on"
+    assert hands.seen(task_id) == (State.RUNNING, 1)
+    other.exchange(Request(changes=[lifecycle.rescue(held, POLICY, 1, 0.5)]))
+    other.leave(hands.node)
+    assert other.nodes() == []
+    assert not hands.exchange().done
+
+
+def test_whatever_a_node_says_renews_its_lease(opened: Open, clock: FixedClock) -> None:
+    hands, other = Hands(opened()), opened()
+    hands.enlist()
+    for _ in range(3):
+        clock.advance(20)
+        reply = hands.exchange(wants=[Want([hands.lane], 1)])
+        assert (reply.done, reply.counted) == (True, False)
+        assert other.dead() == []
+    hands.store.let_go()
+    clock.advance(31)
+    assert hands.exchange().done, "nobody had given it up"
+
+
+def test_an_enlisting_that_is_repeated_makes_one_node(opened: Open) -> None:
+    store = opened()
+    assert store.enlist("name", "bell", "label") == store.enlist("name", "bell", "label")
+    assert [node.name for node in store.nodes()] == ["name"]
+
+
+def test_who_keeps_the_store_in_order_is_followed_by_another(opened: Open, clock: FixedClock) -> None:
+    first, second = opened(), opened()
+    assert (first.tidy(), second.tidy()) == (True, False)
+    clock.advance(170)
+    assert not second.tidy()
+    clock.advance(20)
+    assert second.tidy(), "nobody follows upon one who is gone"
+    second.close()
+    assert opened().tidy(), "who closes the store keeps it in order"
+
+
+# bells
+def rung(bell: ServerBell, seconds: float = 10.0) -> bool:
+    poll = select.poll()
+    poll.register(bell.fileno(), select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+@pytest.fixture
+def listening(database: str) -> Iterator[Callable[..., ServerBell]]:
+    """Makes bells that hear."""
+    bells: list[ServerBell] = []
+
+    def make(bell: ServerBell) -> ServerBell:
+        bells.append(bell)
+        bell.soon()
+        assert not rung(bell, 0), "a bell rings that nobody has rung"
+        return bell
+
+    yield make
+    for bell in bells:
+        bell.close()
+
+
+def test_nodes_are_rung_when_there_may_be_something_to_claim(
+    database: str, opened: Open, listening: Callable[..., ServerBell]
+) -> None:
+    hands = Hands(opened())
+    hands.enlist()
+    bell = listening(node_bell(hands.store.address))
+    for what in (
+        hands.submit,
+        lambda: hands.store.exchange(Request(submits=[hands.submission(), hands.submission()])),
+        lambda: hands.store.pause("queue", "mail"),
+        lambda: hands.store.resume("queue", "mail"),
+    ):
+        eventually(hands.store._ringer.is_rested)
+        what()
+        assert rung(bell), what
+        bell.silence()
+        assert not rung(bell, 0), "a ring was heard twice"
+    hands.claim(1)
+    assert not rung(bell, 0.05), "a claim has rung all nodes"
+
+
+def test_who_submitted_is_rung_at_the_end_and_nobody_else(
+    database: str, opened: Open, listening: Callable[..., ServerBell]
+) -> None:
+    hands = Hands(opened())
+    mine, others = (listening(ServerBell(hands.store.address)) for _ in range(2))
+    hands.submit(bell=mine.address)
+    held = hands.claim_one()
+    assert held.bell == mine.address
+    hands.exchange(changes=[ended(held)], ring={held.bell})
+    assert rung(mine)
+    assert not rung(others, 0.05)
+
+
+def test_a_bell_hears_again_after_its_server_was_away(
+    own_server: Server, opened: Open, listening: Callable[..., ServerBell]
+) -> None:
+    hands = Hands(opened(own_server.url()))
+    bell = listening(node_bell(hands.store.address))
+    fd = bell.fileno()
+    own_server.stop()
+    bell.silence()
+    bell.silence()
+    own_server.start()
+
+    def heard() -> bool:
+        hands.submit()
+        was_rung = rung(bell, 0.05)
+        bell.silence()
+        return was_rung and bell.hears
+
+    eventually(heard)
+    assert bell.fileno() == fd
+
+    def is_quiet() -> bool:
+        bell.silence()
+        return not rung(bell, 0.05)
+
+    eventually(is_quiet)
+
+
+def test_where_nobody_listens_a_bell_waits_for_nobody() -> None:
+    bell = ServerBell(address_of("postgresql://127.0.0.1:1/nowhere", "duly"))
+    for _ in range(3):
+        bell.silence()
+    assert not bell.hears
+    bell.close()
+    bell.close()
+
+
+def test_behind_a_pooler_a_bell_knows_that_it_is_deaf(own_server: Server, opened: Open) -> None:
+    with Pooler(own_server, size=2) as pooler:
+        store = opened(pooler.url())
+        assert store.ripples() is None
+        bell = node_bell(store.address)
+        bell.soon()
+        assert bell.deaf
+        assert not rung(bell, 0)
+        store.close()
