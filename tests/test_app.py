@@ -86,8 +86,6 @@ def test_a_passport_has_its_options_already(app: duly.App) -> None:
     for more in ({"payload": 5}, {"priority": "high"}):
         with pytest.raises(OptionInvalid):
             app.submit(passport, **more)
-    with pytest.raises(NotAvailable, match="connection"):
-        app.submit(passport, connection=None)
 
 
 def test_many_are_stored_in_commits_of_no_more_than_so_many(app: duly.App, monkeypatch: pytest.MonkeyPatch) -> None:

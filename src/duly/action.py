@@ -44,10 +44,10 @@ class Submitter(Protocol):
     def make_passport(self, action: str, version: int, payload_json: str, options: Options) -> Passport:
         """Make a task's passport."""
 
-    def submit_passport(self, passport: Passport) -> Handle[Any]:
+    def submit_passport(self, passport: Passport, connection: Any = None) -> Handle[Any]:
         """Store a task."""
 
-    async def asubmit_passport(self, passport: Passport) -> Handle[Any]:
+    async def asubmit_passport(self, passport: Passport, connection: Any = None) -> Handle[Any]:
         """Store a task, from async code."""
 
     def most_payload(self) -> int:
@@ -61,7 +61,13 @@ class Action(Generic[C, X, P, R]):
     """
 
     def __init__(
-        self, app: Submitter, spec: ActionSpec, function: Callable[C, X], signature: Signature, options: Options
+        self,
+        app: Submitter,
+        spec: ActionSpec,
+        function: Callable[C, X],
+        signature: Signature,
+        options: Options,
+        connection: Any = None,
     ) -> None:
         functools.update_wrapper(self, function)
         self.__duly_handler__ = function
@@ -69,6 +75,7 @@ class Action(Generic[C, X, P, R]):
         self._app = app
         self._signature = signature
         self._options = options
+        self._connection = connection
 
     def __repr__(self) -> str:
         return f"<duly.Action {self.name}>"
@@ -111,11 +118,11 @@ class Action(Generic[C, X, P, R]):
 
         Raises `PayloadInvalid` for a wrong call, and `StoreError`.
         """
-        return self._app.submit_passport(self.passport(*args, **kwargs))
+        return self._app.submit_passport(self.passport(*args, **kwargs), self._connection)
 
     async def asubmit(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
         """Like `submit`, from async code."""
-        return await self._app.asubmit_passport(self.passport(*args, **kwargs))
+        return await self._app.asubmit_passport(self.passport(*args, **kwargs), self._connection)
 
     def using(
         self,
@@ -127,12 +134,14 @@ class Action(Generic[C, X, P, R]):
         queue: str | None = None,
         timeout: units.Seconds | msgspec.UnsetType | None = UNSET,
         max_attempts: int | None = None,
+        connection: Any = None,
         **later: Any,
     ) -> Action[C, X, P, R]:
         """Return this action with options for the tasks submitted by it.
 
         `priority` is high, medium or low, `front` puts it first in that. `run_at` is a moment, `delay` a length of time
-        from now. `timeout` (None: no limit) and `max_attempts` replace the action's. Raises `OptionInvalid`.
+        from now. `timeout` (None: no limit) and `max_attempts` replace the action's. With a `connection` they are
+        submitted in the transaction that it is in, see `App.submit`. Raises `OptionInvalid`.
 
         >>> handle = send.using(priority="high", delay="10m").submit("ann@example.com", "hello")
         >>> handle.state
@@ -150,7 +159,8 @@ class Action(Generic[C, X, P, R]):
             max_attempts=max_attempts,
             **later,
         )
-        return Action(self._app, self.spec, self.__duly_handler__, self._signature, options)
+        connection = self._connection if connection is None else connection
+        return Action(self._app, self.spec, self.__duly_handler__, self._signature, options, connection)
 
     @property
     def target(self) -> Target:

@@ -23,15 +23,16 @@ from duly.core.keeping import Keep
 from duly.core.options import at_least_one, with_options
 from duly.core.passport import Options, Passport, issue
 from duly.core.retry import Backoff
+from duly.core.task import shown
 from duly.engine.asking import Carrier, Verb, aask, ask, ask_each
-from duly.engine.desk import MOST_SUBMITS, Desk, batches
+from duly.engine.desk import MOST_SUBMITS, Desk, admitted, batches, lane_of
 from duly.engine.storethread import StoreThread
 from duly.errors import ActionInvalid, NotAvailable, OptionInvalid
 from duly.handle import Handle
 from duly.history import Event, happened, history
 from duly.listing import Listing, TaskInfo
 from duly.operating import Operating, checked_id
-from duly.ports import TaskRow
+from duly.ports import Glance, Submission, TaskRow
 from duly.runner.context import HERE
 from duly.stores import place_of
 from duly.wire.runner import Target
@@ -223,24 +224,35 @@ class App(Operating):
         """The bytes a payload may have; in a handler as its worker says."""
         return self.config.max_payload if HERE.line is None else HERE.line.most
 
-    def submit(self, action: str | Passport, payload: Any = None, **options: Any) -> Handle[Any]:
+    def submit(
+        self, action: str | Passport, payload: Any = None, *, connection: Any = None, **options: Any
+    ) -> Handle[Any]:
         """Store a task by name or by its passport, and return after the commit is on disk.
 
         A passport that is submitted twice is one task. For options see `Action.using`. Raises `ActionInvalid`,
         `PayloadInvalid`, `OptionInvalid`, `StoreError`.
 
+        With a `connection` to the PostgreSQL database that the store is in, the task is part of the transaction that
+        the connection is in: there when you commit it, and never if you roll it back. It is one of psycopg 3,
+        SQLAlchemy's Connection or Session on `postgresql+psycopg`, or Django's `connection`, at isolation level read
+        committed. After a `StoreError` the transaction can only be rolled back.
+
         >>> handle = app.submit("email:send", {"to": "ann@example.com", "text": "hello"}, delay="10m")
         >>> handle.state
         'scheduled'
         """
-        return self.submit_passport(self._passport_of(action, payload, options))
+        return self.submit_passport(self._passport_of(action, payload, options), connection)
 
-    async def asubmit(self, action: str | Passport, payload: Any = None, **options: Any) -> Handle[Any]:
+    async def asubmit(
+        self, action: str | Passport, payload: Any = None, *, connection: Any = None, **options: Any
+    ) -> Handle[Any]:
         """Like `submit`, from async code."""
-        return await self.asubmit_passport(self._passport_of(action, payload, options))
+        return await self.asubmit_passport(self._passport_of(action, payload, options), connection)
 
-    def submit_many(self, passports: Iterable[Passport]) -> list[Handle[Any]]:
+    def submit_many(self, passports: Iterable[Passport], *, connection: Any = None) -> list[Handle[Any]]:
         """Store many tasks, in commits of up to 5,000; repeatable, since a passport is one task however often.
+
+        With a `connection` they are part of the transaction that it is in, as with `submit`.
 
         Raises `OptionInvalid` for what is no passport, whatever the iterable itself raises, and `StoreError`. In the
         first two cases all passports that came before are stored, and none after; in the last, repeat it all.
@@ -250,6 +262,8 @@ class App(Operating):
         ['ready', 'ready']
         """
         store, rest = self._store(), batches(passports)
+        if connection is not None:
+            return [handle for batch in rest for handle in self._submit_with(connection, batch)]
         handles: list[Handle[Any]] = []
         for first in rest:
             handles += ask(store, self._submitting(first))
@@ -259,23 +273,27 @@ class App(Operating):
                 handles += more
         return handles
 
-    async def asubmit_many(self, passports: Iterable[Passport]) -> list[Handle[Any]]:
+    async def asubmit_many(self, passports: Iterable[Passport], *, connection: Any = None) -> list[Handle[Any]]:
         """Like `submit_many`, from async code."""
+        if connection is not None:
+            return [handle for batch in batches(passports) for handle in await self._asubmit_with(connection, batch)]
         return [handle for batch in batches(passports) for handle in await aask(self._store(), self._submitting(batch))]
 
-    def submit_passport(self, passport: Passport) -> Handle[Any]:
+    def submit_passport(self, passport: Passport, connection: Any = None) -> Handle[Any]:
         """Store one task."""
+        if connection is not None:
+            return self._submit_with(connection, [passport])[0]
         return ask(self._store(), self._submitting([passport]))[0]
 
-    async def asubmit_passport(self, passport: Passport) -> Handle[Any]:
+    async def asubmit_passport(self, passport: Passport, connection: Any = None) -> Handle[Any]:
         """Store one task, from async code."""
+        if connection is not None:
+            return (await self._asubmit_with(connection, [passport]))[0]
         return (await aask(self._store(), self._submitting([passport])))[0]
 
     def _passport_of(self, action: str | Passport, payload: Any, options: dict[str, Any]) -> Passport:
         if not isinstance(action, Passport):
             return self.passport(action, payload, **options)
-        if "connection" in options:
-            raise NotAvailable("connection= is not in this release yet: it comes with PostgreSQL")
         if payload is not None or options:
             raise OptionInvalid("a passport has its payload and options already")
         return action
@@ -284,7 +302,33 @@ class App(Operating):
         thread = self._store()
         thread.open()  # from then on it has an address, which goes with the tasks
         states = yield from self._desk.submit(passports, thread.address)
-        return [Handle(thread, self._desk, p.id, p.action, states[p.id]) for p in passports]
+        return self._handles(passports, states)
+
+    def _submit_with(self, connection: Any, passports: Sequence[Passport]) -> list[Handle[Any]]:
+        """Store tasks within a transaction of the caller's."""
+        caller = self.place.part_of(connection)
+        submissions = ask(self._store(), self._preparing(passports))
+        return self._stored(passports, submissions, caller.submit(submissions, _lanes(passports, submissions)))
+
+    async def _asubmit_with(self, connection: Any, passports: Sequence[Passport]) -> list[Handle[Any]]:
+        caller = self.place.part_of(connection)
+        submissions = await aask(self._store(), self._preparing(passports))
+        known = await caller.asubmit(submissions, _lanes(passports, submissions))
+        return self._stored(passports, submissions, known)
+
+    def _preparing(self, passports: Sequence[Passport]) -> Verb[list[Submission]]:
+        thread = self._store()
+        thread.open()
+        return (yield from self._desk.prepared(passports, thread.address))
+
+    def _stored(
+        self, passports: Sequence[Passport], submissions: Sequence[Submission], known: Sequence[Glance]
+    ) -> list[Handle[Any]]:
+        states = admitted(submissions) | {glance.id: shown(glance.state, glance.verdict) for glance in known}
+        return self._handles(passports, states)
+
+    def _handles(self, passports: Sequence[Passport], states: Mapping[str, str]) -> list[Handle[Any]]:
+        return [Handle(self._store(), self._desk, p.id, p.action, states[p.id]) for p in passports]
 
     # looking
     def handle(self, task_id: str) -> Handle[Any]:
@@ -504,6 +548,11 @@ _IMPORTED = (
     "a task's process imports this module, too, and has no store; put what submits and waits under "
     "`if __name__ == '__main__':`"
 )
+
+
+def _lanes(passports: Sequence[Passport], submissions: Sequence[Submission]) -> dict[int, tuple[str, str, int]]:
+    """What the lanes of submissions are, by number."""
+    return {submission.lane: lane_of(passport) for passport, submission in zip(passports, submissions, strict=True)}
 
 
 def _served(queues: Sequence[str] | None) -> list[str] | None:

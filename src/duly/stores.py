@@ -6,7 +6,7 @@ The one place that knows both kinds: a file, which is SQLite's, and a schema of 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeAlias
 
 from duly.config import Config
 from duly.core import urls
@@ -15,6 +15,7 @@ from duly.ports import Bell, Step, Store
 
 if TYPE_CHECKING:
     from duly.store.postgres.address import Address
+    from duly.store.postgres.callers import Caller
     from duly.store.sqlite.backup import Copy
 
 IN_MEMORY = ":memory:"
@@ -52,6 +53,12 @@ class File(NamedTuple):
     def make_node_bell(self) -> Bell:
         """Return where a node can be woken: each by itself."""
         return self.make_bell()
+
+    def part_of(self, connection: Any) -> NoReturn:  # noqa: ARG002 - as on a server
+        """Refuse: what somebody does in another database cannot be rolled back with this."""
+        raise OptionInvalid(
+            f"connection= is for a store in the same PostgreSQL database; this one is {self}, so leave it out"
+        )
 
     def exists(self) -> bool:
         """Whether there is one."""
@@ -106,6 +113,13 @@ class Server:
         from duly.store.postgres.bell import node_bell  # noqa: PLC0415
 
         return node_bell(address)
+
+    def part_of(self, connection: Any) -> Caller:
+        """Return the transaction that a connection is in, to store tasks by it."""
+        address = self._address()
+        from duly.store.postgres.callers import Caller  # noqa: PLC0415
+
+        return Caller(connection, address)
 
     def exists(self) -> bool:
         """Whether there is one; raises `StoreError` if that cannot be told."""

@@ -91,14 +91,9 @@ class Desk:
     # submitting
     def submit(self, passports: Sequence[Passport], bell: str) -> Verb[dict[str, str]]:
         """Store tasks, all in one transaction; returns their states by id, also of those that were known before."""
-        if self._pid != os.getpid():  # forked: a store in memory did not come along, and neither did its lanes
-            self._lanes, self._pid = {}, os.getpid()
-        wanted = {lane_of(passport) for passport in passports}
-        if not wanted <= self._lanes.keys():
-            yield from self.know(wanted)
-        submissions = self._submissions(passports, bell)
+        submissions = yield from self.prepared(passports, bell)
         reply = yield Request(submits=submissions)
-        states = {submission.id: _ADMITTED[submission.state] for submission in submissions}
+        states = admitted(submissions)
         if "existing" in reply.submitted.values():
             known = [
                 task_id for task_id, answer in reply.submitted.items() if answer == "existing" and task_id in states
@@ -106,6 +101,15 @@ class Desk:
             rows: list[TaskRow] = yield lambda store: store.find(known)
             states |= {row.id: shown(row.state, row.verdict) for row in rows}
         return states
+
+    def prepared(self, passports: Sequence[Passport], bell: str) -> Verb[list[Submission]]:
+        """Return what is to be stored of tasks, whose lanes are there from now on."""
+        if self._pid != os.getpid():  # forked: a store in memory did not come along, and neither did its lanes
+            self._lanes, self._pid = {}, os.getpid()
+        wanted = {lane_of(passport) for passport in passports}
+        if not wanted <= self._lanes.keys():
+            yield from self.know(wanted)
+        return self._submissions(passports, bell)
 
     def know(self, lanes: Iterable[tuple[str, str, int]]) -> Verb[None]:
         """See to it that these lanes exist and are known: (queue, action, version)."""
@@ -293,6 +297,11 @@ class Desk:
         """Read what is paused."""
         pauses: list[Pause] = yield lambda store: store.pauses()
         return pauses
+
+
+def admitted(submissions: Iterable[Submission]) -> dict[str, str]:
+    """The states of tasks that are new, by id."""
+    return {submission.id: _ADMITTED[submission.state] for submission in submissions}
 
 
 def unknown(task_id: str) -> TaskNotFound:
