@@ -22,7 +22,7 @@ SECONDS = 30
 
 @pytest.fixture
 def app(database: str) -> Iterator[duly.App]:
-    with duly.App(database, poll=60) as app:
+    with duly.App(database, poll=60, lease=3600) as app:
         yield app
 
 
