@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Unpack, overload
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
+import msgspec
+
+from duly.config import Config
 from duly.core import units
 from duly.core.keeping import Keep
 from duly.engine import forks
 from duly.engine.asking import Carrier, Verb, aask, ask, call
 from duly.engine.desk import CancelAnswer, Desk
 from duly.engine.keeper import Keeper, Tidied, noted
-from duly.errors import OptionInvalid
+from duly.errors import OptionInvalid, StoreUnavailable
 from duly.handle import Handle
 from duly.listing import PauseInfo, paused_by, pauses
 from duly.many import CancelCount, Cancels, Retries, RetryCount, Which
 from duly.ports import Backup, Copied, Finding, Lane, NodeRow, Step, Store, Tally
-from duly.stores import Place
+from duly.stores import IN_MEMORY, File, Place, place_of
+
+if TYPE_CHECKING:
+    from duly.engine.mover import Carried, Progress
 
 
 class Operating:
     """The verbs of an App that are for operators; the App says where its store is."""
 
+    config: Config
     place: Place
 
     def handle(self, task_id: str) -> Handle[Any]:
@@ -218,6 +226,57 @@ class Operating:
             copy.close()
         return Backup(copy.path, os.path.getsize(copy.path), time.monotonic() - began)
 
+    def copy_to(self, url: str, *, dry_run: bool = False, watch: Callable[[Progress], None] | None = None) -> Carried:
+        """Move all that the store keeps to another one, which is empty, of this kind or another; return what that is.
+
+        Nobody may work on it. From the beginning nobody else can write to either store (`StoreMoved`), and at the end
+        only to the new one. What was copied is compared with what there is. Interrupted, say the same once more: it
+        goes on; `reopen` gives it up. `watch` is told how far it is. A `dry_run` reads all, and changes nothing.
+
+        Raises `OptionInvalid`, `StoreBusy` while somebody works on it, `StoreMoved` and other `StoreError`s.
+
+        >>> app.submit("email:send", {"to": "ann@example.com", "text": "hello"}).state
+        'ready'
+        >>> [table.rows for table in app.copy_to("sqlite:///new.db").tables if table.name == "tasks"]
+        [1]
+        >>> app.reopen()
+        True
+        """
+        from duly.engine.mover import Mover, refuse_source  # noqa: PLC0415 - few processes ever move a store
+
+        target = place_of(msgspec.structs.replace(self.config, url=url))
+        self._refuse_copy(target)
+        with ExitStack() as stack:
+            source = stack.enter_context(opened(self.place))
+            refuse_source(source, self.place.url)  # before a file is made for nothing
+            there = not dry_run or target.exists()
+            taker = stack.enter_context(opened(target)) if there else None
+            mover = Mover(source, taker, (self.place.url, target.url))
+            if dry_run:
+                mover.only_look()
+            forks.care_for(mover)
+            while progress := mover.step():
+                if watch is not None:
+                    watch(progress)
+            return mover.carried()
+
+    def _refuse_copy(self, target: Place) -> None:
+        if File(IN_MEMORY) in (self.place, target):
+            raise OptionInvalid("a store in memory ends with its process: it is not moved, nor anything to it")
+        if target.url == self.place.url:
+            raise OptionInvalid(f"{target}: is the store itself; name another one")
+        if not self.place.exists():
+            raise StoreUnavailable(f"there is no store {self.place}")
+
+    def reopen(self) -> bool:
+        """Have the store take tasks again that was closed by `copy_to`; returns whether it was closed.
+
+        Whatever was copied stays where it is: two stores with the same tasks run them twice. Raises `StoreError`.
+        """
+        from duly.engine.mover import reopen  # noqa: PLC0415 - as above
+
+        return ask(self._store(), call(reopen))
+
     def migrations(self) -> list[Step]:
         """Return the steps of the store's schema: those that were taken, and those that the next opening takes.
 
@@ -257,7 +316,12 @@ class Operating:
 
     def examine(self) -> list[Finding]:
         """Look at the store's health; may read all of it. Raises `StoreError`."""
-        return ask(self._store(), call(lambda store: store.examine()))
+
+        def look(store: Store) -> list[Finding]:
+            move = store.moving()
+            return [*store.examine(), *([Finding("move", ok=False, text=f"it {move}")] if move is not None else [])]
+
+        return ask(self._store(), call(look))
 
     def nodes(self) -> list[tuple[NodeRow, bool]]:
         """Return the nodes that are enlisted, and whether each of them lives. Raises `StoreError`."""
@@ -279,6 +343,17 @@ class Operating:
     def lanes(self) -> list[Lane]:
         """Return each queue, action and version that a task was ever submitted for, or a worker served."""
         return ask(self._store(), call(lambda store: store.lanes()))
+
+
+@contextmanager
+def opened(place: Place) -> Iterator[Store]:
+    """Open a store for this thread alone."""
+    store = place.make_store()
+    store.open()
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def _one(task_id: str, which: Which, *, dry_run: bool) -> str:

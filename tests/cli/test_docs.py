@@ -134,7 +134,14 @@ def test_commands_that_change_something_print_their_shapes(cli: "Cli") -> None:
 
 def test_those_that_keep_a_store_in_order_print_their_shapes(cli: "Cli") -> None:
     cli("submit", "-a", "shop", "email:send", '"ann"')
-    for name, more in (("backup", ["copy.db"]), ("prune", []), ("prune", ["--dry-run"]), ("migrate", ["--dry-run"])):
+    for name, *more in (
+        ("backup", "copy.db"),
+        ("prune",),
+        ("prune", "--dry-run"),
+        ("migrate", "--dry-run"),
+        ("copy", "--to", "sqlite:///new.db", "--dry-run"),
+        ("copy", "--to", "sqlite:///new.db"),
+    ):
         assert fits(put(cli(name, "-a", "shop", *more, "--json"))[0], SHAPES[name])
 
 

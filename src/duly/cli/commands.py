@@ -28,13 +28,14 @@ COMMANDS = {
     "completion": "Print the script by which a shell completes all this.",
     "doctor": "Look whether all is well here.",
     "backup": "Copy the store into one file, while others work.",
+    "copy": "Move a stopped store to another place, such as a server.",
     "prune": "Remove what has ended long enough ago.",
     "migrate": "Bring the store's schema up to date.",
     "demo": "Show durable tasks at work, in some ten seconds.",
 }
 """Each command is `command` in the module of its name; these lines are said here so that none is imported for them."""
 
-LATER = (*("errors", "replay", "why", "hub", "keys", "up", "check", "copy"),)
+LATER = (*("errors", "replay", "why", "hub", "keys", "up", "check"),)
 
 EPILOG = """\b
 A start:

@@ -15,6 +15,8 @@ from duly.listing import TaskInfo
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from duly.engine.mover import Progress
+
 LIVE_SECONDS = 0.1
 LINE_SECONDS = 2.0
 
@@ -151,3 +153,32 @@ def copying() -> Iterator[Callable[[int, int], None]]:
     with Progress(BarColumn(), DownloadColumn(True), TimeRemainingColumn(), console=console(), transient=True) as bar:
         task = bar.add_task("copying")
         yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+@contextmanager
+def carrying() -> Iterator[Callable[[Progress], None]]:
+    """Show how far a move is: as a bar on a terminal, elsewhere by a line now and then."""
+    if is_quiet():
+        yield lambda _: None
+    elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415 - 50 ms
+        from rich.progress import Progress as Bar  # noqa: PLC0415
+
+        columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
+        with Bar(*columns, console=console(), transient=True) as bar:
+            tasks = {what: bar.add_task(what, total=None, visible=False) for what in ("read", "copied", "compared")}
+            yield lambda far: bar.update(tasks[far.what], completed=far.done, total=far.of, visible=True)
+    else:
+        yield _carried_lines()
+
+
+def _carried_lines() -> Callable[[Progress], None]:
+    told = time.monotonic()
+
+    def show(far: Progress) -> None:
+        nonlocal told
+        if time.monotonic() - told >= LINE_SECONDS:
+            told = time.monotonic()
+            say(f"{far.done:,} of {far.of:,} tasks {far.what}")
+
+    return show
