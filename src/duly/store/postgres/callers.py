@@ -20,8 +20,9 @@ from duly.ports import Glance, Submission
 from duly.store.apart import Reference, fits, pieces
 from duly.store.postgres.address import Address
 from duly.store.postgres.ringer import channel_of_nodes
-from duly.store.postgres.session import Row, Statement, load
+from duly.store.postgres.session import Statement, load
 from duly.store.postgres.trouble import duly_error
+from duly.store.postgres.wire import Row
 from duly.store.rows import text
 
 Lanes: TypeAlias = Mapping[int, tuple[str, str, int]]
@@ -64,7 +65,7 @@ class Caller:
                 rows: list[Row] | None = None
                 while True:
                     query, bindings = steps.send(rows)  # type: ignore[arg-type]
-                    cursor.execute(self._sql[query].encode(), bindings, prepare=False)
+                    cursor.execute(self._sql[query].for_driver(), bindings, prepare=False)
                     rows = cursor.fetchall() if cursor.description else []
         except StopIteration as stop:
             return list(stop.value)
@@ -81,7 +82,7 @@ class Caller:
                 rows: list[Row] | None = None
                 while True:
                     query, bindings = steps.send(rows)  # type: ignore[arg-type]
-                    await cursor.execute(self._sql[query].encode(), bindings, prepare=False)
+                    await cursor.execute(self._sql[query].for_driver(), bindings, prepare=False)
                     rows = await cursor.fetchall() if cursor.description else []
         except StopIteration as stop:
             return list(stop.value)

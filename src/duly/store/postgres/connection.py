@@ -6,7 +6,7 @@ hold is asked for at the connect, or set within a transaction.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
@@ -61,7 +61,14 @@ class Connection(psycopg.Connection[tuple[object, ...]]):
     """A connection whose answers are not waited for without end; `pooled` if a session of its own is not behind it."""
 
     pooled = False
+    prepared: dict[Any, bytes]
+    _names = 0
     answer_seconds: float | None = ANSWER_SECONDS
+
+    def next_name(self) -> int:
+        """Return a number that no prepared query has."""
+        self._names += 1
+        return self._names
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Consume what talks to the server."""
@@ -77,15 +84,14 @@ def driver() -> str:
 def connect(address: Address, *, allow_unsafe: bool = False) -> Connection:
     """Connect, and refuse what cannot keep duly's promises. Raises the driver's error if nobody can be reached."""
     conninfo = make_conninfo(address.conninfo, **(DEFAULTS | conninfo_to_dict(address.conninfo)))
-    connection = Connection.connect(conninfo, autocommit=True, prepare_threshold=1)
+    connection = Connection.connect(conninfo, autocommit=True, prepare_threshold=None)
     try:
-        found = connection.execute(_ASK, prepare=False).fetchone()
+        found = connection.execute(_ASK).fetchone()
         assert found is not None
         server = Server(*found)  # type: ignore[arg-type]
         refuse(server, address, allow_unsafe=allow_unsafe)
+        connection.prepared = {}
         connection.pooled = server.pid != connection.info.backend_pid
-        if connection.pooled:
-            connection.prepare_threshold = None
     except BaseException:
         connection.close()
         raise

@@ -15,7 +15,8 @@ from duly.core.task import Held, Release, State, shown
 from duly.ports import Asked, Next, Reply, Request, Retried, Want
 from duly.store.apart import MOST_BYTES, named
 from duly.store.postgres.rows import Batch, late, parents, released
-from duly.store.postgres.session import Row, Statement
+from duly.store.postgres.session import Statement
+from duly.store.postgres.wire import Row
 from duly.store.rows import text
 
 MAY_NAME = '"#['

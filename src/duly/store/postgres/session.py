@@ -11,10 +11,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
-from psycopg import Cursor
 
 from duly.errors import DulyError, StoreAway, StoreReadOnly
 from duly.ports import PATIENCE
@@ -25,9 +24,9 @@ from duly.store.postgres.ringer import Ringer
 from duly.store.postgres.rows import STRUCTS
 from duly.store.postgres.schema import migrate
 from duly.store.postgres.trouble import duly_error, goes_again, is_broken, is_hopeless, unreachable
+from duly.store.postgres.wire import Query, Row, carry_out
 
 T = TypeVar("T")
-Row: TypeAlias = tuple[Any, ...]
 
 PACKAGE = "duly.store.postgres"
 
@@ -58,21 +57,23 @@ class Heard(NamedTuple):
     at: float
 
 
-def load(schema: str) -> dict[str, str]:
-    """Return all queries for one schema, as the driver takes them; `claim` is there once for each kind of tasks."""
+def load(schema: str) -> dict[str, Query]:
+    """Return all queries for one schema; `claim` is there once for each kind of tasks."""
     found = queries.load(PACKAGE, STRUCTS)
     claim = found.pop("claim")
     for name, (which, gate) in _CLAIMS.items():
         found[name] = claim.replace("{which}", which).replace("{gate}", gate)
-    return {name: for_driver(sql, schema) for name, sql in found.items()} | {"begin": _BEGIN, "commit": "commit"}
+    return {name: query_of(sql, schema) for name, sql in {**found, **_FRAME}.items()}
 
 
-def for_driver(sql: str, schema: str) -> str:
-    """Return a query with its schema, its parameters as the driver names them, and without what it says of itself."""
-    return _NAMED.sub(r"%(\1)s", _COMMENT.sub("", sql)).replace("{schema}", f'"{schema}"')
+def query_of(sql: str, schema: str) -> Query:
+    """Return a query with its schema and the places of its values, and without what it says of itself."""
+    plain = " ".join(_COMMENT.sub("", sql).split()).replace("{schema}", f'"{schema}"')
+    names = tuple(dict.fromkeys(_NAMED.findall(plain)))
+    return Query(_NAMED.sub(lambda match: f"${names.index(match[1]) + 1}", plain).encode(), names)
 
 
-_BEGIN = "begin isolation level read committed"
+_FRAME = {"begin": "begin isolation level read committed", "commit": "commit"}
 _ANY_CLAIMED = "exists (select from {schema}.task where node = :node and claimed_in = :number and state = 3)"
 _SUSPECT_CLAIMED = _ANY_CLAIMED[:-1] + " and suspect > 0)"
 _NO_SUSPECT = f"(not :after_suspect or not {_SUSPECT_CLAIMED})"
@@ -141,7 +142,7 @@ class Session:
     # talking
     def _rows(self, query: str, /, **bindings: Any) -> list[Row]:
         """Carry out one query, as a transaction of its own."""
-        return self._insist(lambda connection, _: connection.execute(self._sql[query], bindings).fetchall())
+        return self._insist(lambda connection, _: self._ask(connection, query, bindings))
 
     def _count(self, query: str) -> list[Row]:
         """Carry out a query that reads all there is, and so may take long."""
@@ -149,7 +150,7 @@ class Session:
         def once(connection: Connection, _again: bool) -> list[Row]:
             connection.answer_seconds = COUNT_SECONDS
             try:
-                return connection.execute(self._sql[query]).fetchall()
+                return self._ask(connection, query, {})
             finally:
                 connection.answer_seconds = ANSWER_SECONDS
 
@@ -165,29 +166,19 @@ class Session:
     def _carry_out(
         self, connection: Connection, statements: Sequence[Statement], *, durable: bool = True
     ) -> list[list[Row]]:
-        execute, sql = connection.execute, self._sql
-        cursors: list[Cursor[Row]] = []
-        first: psycopg.Error | None = None
-        try:
-            with connection.pipeline():
-                try:
-                    execute(sql["begin"])
-                    execute(sql["guard"], {"durable": durable, "patience": self._lock_patience()})
-                    cursors += [execute(sql[statement.query], statement.bindings) for statement in statements]
-                    execute(sql["commit"])
-                except psycopg.Error as error:  # of a statement before; else the end would complain of it, too
-                    first = error
-        except psycopg.Error as error:
-            first = first or error
-        if first is not None:
-            raise first
-        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+        guard = {"durable": durable, "patience": self._lock_patience()}
+        sql = self._sql
+        asked = [(sql[statement.query], statement.bindings) for statement in statements]
+        return carry_out(connection, [(sql["begin"], {}), (sql["guard"], guard), *asked, (sql["commit"], {})])[2:-1]
+
+    def _ask(self, connection: Connection, query: str, bindings: Mapping[str, Any]) -> list[Row]:
+        return carry_out(connection, [(self._sql[query], bindings)])[0]
 
     def _ring(self, channels: Sequence[str]) -> None:
         """Ring bells; as they are hints, no trouble with them is anybody's, and nobody waits for its end."""
         if channels and self._connection is not None:
             try:
-                self._connection.execute(self._sql["ring"], {"channels": channels})
+                self._ask(self._connection, "ring", {"channels": channels})
             except BaseException as error:
                 self.let_go()
                 if not isinstance(error, psycopg.Error):

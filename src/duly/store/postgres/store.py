@@ -20,8 +20,9 @@ from duly.store.postgres.moving import Moving
 from duly.store.postgres.nodes import Nodes
 from duly.store.postgres.reading import Reading
 from duly.store.postgres.rows import events_of
-from duly.store.postgres.session import Row, Statement
+from duly.store.postgres.session import Statement
 from duly.store.postgres.trouble import REFUSED
+from duly.store.postgres.wire import Row
 from duly.store.rows import only_submits, with_children
 
 _held = msgspec.json.Decoder(list[Held]).decode
@@ -71,7 +72,7 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
 
         def once(connection: Connection, _again: bool) -> Row:
             try:
-                ((now, created, _),) = connection.execute(self._sql["submit_one"], fields)
+                ((now, created, _),) = self._ask(connection, "submit_one", fields)
             except psycopg.errors.Error as error:
                 if error.sqlstate != REFUSED:
                     raise
@@ -117,7 +118,7 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
         return done
 
     def _counted(self, connection: Connection, node: int, number: int) -> bool:
-        rows = connection.execute(self._sql["counted"], {"node": node}).fetchall()
+        rows = self._ask(connection, "counted", {"node": node})
         return bool(rows and rows[0][0] == number)
 
     # what came of it
