@@ -116,8 +116,7 @@ def test_moving_an_app_moves_its_place_and_back(tmp_path: Path) -> None:
 def test_an_app_on_a_server_does_what_one_on_a_file_does(database: str) -> None:
     with duly.App(f"{database}?schema=tasks", poll=0.05) as app:
         assert not app.place.exists()
-        with pytest.raises(StoreUnavailable, match="there is no store"):
-            app.migrations()
+        assert [step.applied_at for step in app.migrations()].count(None) > 0
         pid = app.action("errand:pid")(errands.pid)
         assert pid.submit().state == "ready"
         assert app.place.exists()

@@ -280,7 +280,7 @@ class Operating:
     def migrations(self) -> list[Step]:
         """Return the steps of the store's schema: those that were taken, and those that the next opening takes.
 
-        Nothing is changed by that. Raises `StoreError`, also where there is no store.
+        Nothing is changed by that. Raises `StoreError`, also where there is no file of a store.
         """
         return self.place.steps()
 

@@ -123,7 +123,7 @@ class Server:
 
     def exists(self) -> bool:
         """Whether there is one; raises `StoreError` if that cannot be told."""
-        return any(step.applied_at is not None for step in self._steps())
+        return any(step.applied_at is not None for step in self.steps())
 
     def copy(self, path: str, *, force: bool) -> NoReturn:  # noqa: ARG002 - as of a file
         """Refuse: a server has better means, and keeps more than this store."""
@@ -133,11 +133,11 @@ class Server:
         )
 
     def steps(self) -> list[Step]:
-        """Return the steps of its schema, without a change."""
-        steps = self._steps()
-        if all(step.applied_at is None for step in steps):
-            raise StoreUnavailable(f"there is no store {self}")
-        return steps
+        """Return the steps of its schema, without a change; where there is none yet, all are to be taken."""
+        address = self._address()
+        from duly.store.postgres.schema import look  # noqa: PLC0415
+
+        return look(address, allow_unsafe=self._allow_unsafe)
 
     def driver(self) -> str:
         """Return the library that talks to the server, and its version; raises `StoreUnavailable`."""
@@ -145,12 +145,6 @@ class Server:
         from duly.store.postgres.connection import driver  # noqa: PLC0415
 
         return driver()
-
-    def _steps(self) -> list[Step]:
-        address = self._address()
-        from duly.store.postgres.schema import look  # noqa: PLC0415
-
-        return look(address, allow_unsafe=self._allow_unsafe)
 
     def _address(self) -> Address:
         """Where it is; raises `StoreUnavailable` if nothing is installed that could talk to it."""

@@ -33,7 +33,7 @@ def command(dry_run: bool, as_json: bool, app_name: str | None, url: str | None)
     All steps are taken in one transaction. One that expands leaves the store usable by the last release; one that
     contracts does not, and comes a release later.
     """
-    app = find_store(app_name, url)
+    app = find_store(app_name, url, new=True)  # on a server this is how a role makes it that workers do not have
     todo = [step for step in app.migrations() if step.applied_at is None] if dry_run else app.migrate()
     steps = app.migrations()
     if as_json:
