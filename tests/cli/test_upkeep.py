@@ -93,7 +93,7 @@ def test_steps_that_are_to_be_taken_are_shown_and_taken(cli: "Cli") -> None:
     assert "pending" not in taken.out
     again = cli("migrate", "-a", "shop", "--json").data()
     assert again["pending"] == 0
-    assert [step["name"] for step in again["steps"]][-1] == "keeping"
+    assert "keeping" in [step["name"] for step in again["steps"]]
     assert "up to date" in cli("migrate", "-a", "shop").err
     assert cli("tasks", "-a", "shop", "--json").data()[0]["state"] == "ready"
 
