@@ -8,32 +8,61 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import duly
+from duly.core.urls import on_server
 from duly.ports import TaskRow
 from tests.helpers import eventually, marked
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class Place:
-    """A store in a folder of its own, an App on it for the test, and its workers, which serve the App at `served`."""
+SOAK = bool(os.environ.get("DULY_SOAK"))
+"""Whether all is to be done at full length."""
 
-    def __init__(self, folder: Path, served: str = "tests.story.shop:app") -> None:
+STORES = ("sqlite", "postgres")
+"""What a place can stand on."""
+
+ON_BOTH = pytest.mark.parametrize("place", STORES, indirect=True)
+"""For a test whose promise is about the store: its place is on the one, then on the other."""
+
+ON_BOTH_IN_SOAK = pytest.mark.parametrize("place", STORES if SOAK else STORES[:1], indirect=True)
+"""The same for one that takes long, where others show in short that its promise holds on the second one, too."""
+
+LEASE_SECONDS = 3
+"""After so many who was killed is given up, where others cannot see that its process is gone."""
+
+
+class Place:
+    """A folder, an App for the test, and its workers, which serve the App at `served`; a store in it, or at a `url`."""
+
+    def __init__(self, folder: Path, served: str = "tests.story.shop:app", url: str = "") -> None:
         self.folder = folder
         self.served = served
-        self.url = f"sqlite:///{folder}/duly.db"
-        self.app = duly.App(self.url)
+        self.url = url or f"sqlite:///{folder}/duly.db"
+        self.app = duly.App(self.url, lease=LEASE_SECONDS)
         self.log = str(folder / "log")
         self.effects = folder / "effects"
         self.mark = f"STORY={folder}"
         self._workers: list[subprocess.Popen[bytes]] = []
 
+    def share(self, full: int) -> int:
+        """How many of these to do: all, or a tenth where the second kind of store shows no more in `./x test`."""
+        return full if SOAK or not on_server(self.url) else full // 10
+
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DULY_")}
-        own = {"DULY_URL": self.url, "STORY": str(self.folder), "EFFECTS": str(self.effects)}
+        own = {
+            "DULY_URL": self.url,
+            "DULY_LEASE": str(LEASE_SECONDS),
+            "STORY": str(self.folder),
+            "EFFECTS": str(self.effects),
+        }
         return {**kept, **own, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT}/src"}
 
     def start(self, *options: str, within: Sequence[str] = ()) -> subprocess.Popen[bytes]:
@@ -89,7 +118,16 @@ class Place:
             worker.wait()
         self.app.close()
         for pid in self.left():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ends just then
+                os.kill(pid, signal.SIGKILL)
+
+
+def url_for(request: pytest.FixtureRequest) -> str:
+    """Where the store of a test's place is to be, by the fixture's parameter; "": in its folder."""
+    if getattr(request, "param", STORES[0]) == STORES[0]:
+        return ""
+    database: str = request.getfixturevalue("database")
+    return database
 
 
 class Project:

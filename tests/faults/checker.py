@@ -6,23 +6,20 @@ it could have come next, and of the row whether that is where the history led. A
 - I1 what was acknowledged is there, and ends; I2 it ends once; I3 attempts are 1, 2, 3 ..., each with begin and end;
 - I4 what an old claim says changes nothing; I5 nothing runs more often than it may; I6 every step is a legal one;
 - I7 the history leads to the row; I8 nothing begins before its time; I11 no process outlives what it was for;
-- I12 the file is sound.
+- I12 what keeps it is sound.
 """
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-import apsw  # not sqlite3: closing a file in another copy of SQLite would drop the locks that this process has on it
-
+from tests.faults.contents import Row, Where, contents, on_server
 from tests.faults.effects import Effect, by_task, read
 from tests.faults.shop import app as shop
 from tests.faults.shop import carry
-from tests.faults.walk import FAILED, READY, RUNNING, SCHEDULED, STATES, SUCCEEDED, Life, Run, Wrong
+from tests.faults.walk import FAILED, READY, RUNNING, SCHEDULED, STATES, SUCCEEDED, Life, Wrong
 from tests.helpers import eventually, parent
 from tests.place import Place
 
@@ -42,73 +39,41 @@ class Violation(NamedTuple):
     text: str
 
 
-class Row(NamedTuple):
-    """A task as the file has it."""
-
-    key: int
-    id: str
-    action: str
-    state: int
-    claim: int
-    node: int | None
-    attempt: int
-    deaths: int
-    losses: int
-    suspect: int
-    seq: int
-    verdict: int | None
-    cleanup: int
-    submitted: int
-    run_at: int | None
-    started_at: int | None
-    ended_at: int | None
-    cause: str | None
-    value: str | None
-    options: str | None
-
-
-ROWS = f"""
-    select {", ".join(f"lane.{name}" if name == "action" else f"task.{name}" for name in Row._fields)}
-    from task join lane on lane.number = task.lane order by task.key
-"""
-
-
 def check(place: Place, acknowledged: Iterable[str], *, settled: bool = True, clocks: bool = True) -> None:
     """Check a place: its store, the log of effects in it, and its processes. Raises `AssertionError`.
 
     `settled`: all that was acknowledged must have ended. `clocks`: the wall clock was left alone.
     """
-    path, effects = place.folder / "duly.db", read(place.effects)
-    found = violations(path, acknowledged, effects, settled=settled, clocks=clocks)
-    tell([*found, *strays(place)], path)
+    found = violations(place.url, acknowledged, read(place.effects), settled=settled, clocks=clocks)
+    tell([*found, *strays(place)], place.url)
 
 
 def check_file(
-    path: Path,
+    where: Where,
     acknowledged: Iterable[str],
     effects: Sequence[Effect] = (),
     *,
     settled: bool = True,
     clocks: bool = True,
 ) -> None:
-    """Check a store's file: as `check`, where there are no processes. Raises `AssertionError`."""
-    tell(violations(path, acknowledged, effects, settled=settled, clocks=clocks), path)
+    """Check a store: as `check`, where there are no processes. Raises `AssertionError`."""
+    tell(violations(where, acknowledged, effects, settled=settled, clocks=clocks), where)
 
 
-def tell(found: Sequence[Violation], path: Path) -> None:
+def tell(found: Sequence[Violation], where: Where) -> None:
     """Raise an `AssertionError` that names each violation, with the history of its task; if there is any."""
     if not found:
         return
-    lines = [f"{len(found)} violations in {path}"]
+    lines = [f"{len(found)} violations in {where}"]
     for one in found[:MOST_TOLD]:
-        lines += [f"{one.invariant} {one.task}: {one.text}", *_shown(path, one.task)]
+        lines += [f"{one.invariant} {one.task}: {one.text}", *_shown(where, one.task)]
     if len(found) > MOST_TOLD:
         lines.append(f"... and {len(found) - MOST_TOLD} more")
     raise AssertionError("\n".join(lines))
 
 
 def violations(
-    path: Path,
+    where: Where,
     acknowledged: Iterable[str],
     effects: Sequence[Effect] = (),
     *,
@@ -116,9 +81,9 @@ def violations(
     clocks: bool = True,
     most_attempts: Mapping[str, int] | None = None,
 ) -> list[Violation]:
-    """Return all that is wrong with a store's file. `most_attempts` is by action; those of the shop are known."""
+    """Return all that is wrong with a store. `most_attempts` is by action; those of the shop are known."""
     limits = {action.name: action.spec.policy.max_attempts for action in shop.actions} | dict(most_attempts or {})
-    damages, rows, histories = _contents(path)
+    damages, rows, histories = contents(where)
     done = by_task(effects)
     known = {row.id for row in rows}
     found = [Violation("I12", "", damage) for damage in damages]
@@ -131,7 +96,7 @@ def violations(
     for row in rows:
         options = json.loads(row.options or "{}")
         most = options.get("max_attempts") or limits.get(row.action)
-        life = Life(options.get("run_at"), row.submitted)
+        life = Life(options.get("run_at"), row.submitted, leased=on_server(where))
         wrong = life.read(histories.get(row.key, ()))
         wrong += _compared(row, life, settled=settled)
         wrong += _bounded(row, most)
@@ -155,37 +120,9 @@ def strays(place: Place) -> list[Violation]:
     return []
 
 
-# the file
-def _contents(path: Path) -> tuple[list[str], list[Row], dict[int, list[Run]]]:
-    """Read all of it, as of one moment: damages, tasks, and their histories by key."""
-    connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READONLY)
-    try:
-        connection.set_busy_timeout(10_000)
-        connection.execute("begin")
-        told = [str(text) for (text,) in connection.execute("pragma integrity_check")]
-        rows = [Row(*row) for row in connection.execute(ROWS)]
-        return [] if told == ["ok"] else told, rows, _histories(connection)
-    except apsw.CorruptError as error:
-        return [str(error)], [], {}
-    finally:
-        connection.close()
-
-
-def _histories(connection: apsw.Connection, key: int | None = None) -> dict[int, list[Run]]:
-    found: dict[int, list[Run]] = defaultdict(list)
-    wanted = "where task = ?" if key is not None else ""
-    bound = (key,) if key is not None else ()
-    events = connection.execute(
-        f"select task, first, claim, attempt, body from event {wanted} order by task, first", bound
-    )
-    for task, first, claim, attempt, body in events:
-        found[int(task)].append(Run(first, claim, attempt, json.loads(body)))
-    return found
-
-
-def _shown(path: Path, task: str) -> Iterator[str]:
+def _shown(where: Where, task: str) -> Iterator[str]:
     """How a task stands, and all that is told of it, line by line."""
-    _, rows, histories = _contents(path)
+    _, rows, histories = contents(where)
     for row in rows:
         if row.id == task:
             yield f"    {row}"
@@ -259,7 +196,7 @@ def _strays(place: Place) -> list[Violation]:
     found = [Violation("I11", "", f"process {pid} lives without its worker") for pid in left if not _of(pid, workers)]
     if not workers:
         return found
-    states = {row.id: row.state for row in _contents(place.folder / "duly.db")[1]}
+    states = {row.id: row.state for row in contents(place.url)[1]}
     over = [
         effect
         for effect in read(place.effects)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.killer import Killer
 from tests.faults.run import SOAK, Run
-from tests.place import Place
+from tests.place import Place, url_for
 
 HERE = Path(__file__).parent
 SOAK_SECONDS = 7200
@@ -29,9 +29,9 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    """A store and no worker yet; they will serve the App of `shop.py`."""
-    place = Place(tmp_path, "tests.faults.shop:app")
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """A store and no worker yet; they will serve the App of `shop.py`. With `ON_BOTH` once for each kind of store."""
+    place = Place(tmp_path, "tests.faults.shop:app", url_for(request))
     yield place
     place.end()
 

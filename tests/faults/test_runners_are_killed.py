@@ -8,7 +8,7 @@ from tests.faults.checker import check
 from tests.faults.killer import Killer
 from tests.faults.run import Run
 from tests.helpers import eventually
-from tests.place import Place
+from tests.place import ON_BOTH, Place
 
 HITS = 300
 KINDS = ("faults:work", "faults:fresh", "faults:shared")
@@ -28,6 +28,7 @@ def submitted(place: Place, run: Run, count: int) -> list[str]:
     return [task.id for task in place.app.submit_many(passports)]
 
 
+@ON_BOTH
 def test_runners_of_all_kinds_are_killed_and_only_what_they_ran_is_charged(place, run, killer):
     ids, most = [], run.count(HITS)
     killer.start(2)

@@ -10,7 +10,7 @@ from tests.faults.checker import GONE_SECONDS, check
 from tests.faults.killer import go_on, stop
 from tests.faults.run import Run
 from tests.helpers import alive, eventually
-from tests.place import Place
+from tests.place import ON_BOTH, Place
 
 KILLS = 300
 TASKS = 10_000
@@ -46,6 +46,7 @@ def all_succeeded(place: Place, ids: list[str]) -> None:
     assert {task.state for task in place.app.tasks()} == {"succeeded"}
 
 
+@ON_BOTH
 def test_4_workers_one_of_which_is_killed_every_200_ms_lose_none_of_10000_tasks(place, run, killer):
     ids, kills = [], run.count(KILLS)
     killer.start(4)
@@ -65,6 +66,7 @@ def test_4_workers_one_of_which_is_killed_every_200_ms_lose_none_of_10000_tasks(
     run.figure("tasks on nodes that were lost", sum(place.row(place.app.handle(task)).losses > 0 for task in ids))
 
 
+@ON_BOTH
 def test_everything_is_killed_at_once_at_any_moment_and_every_task_succeeds(place, run, killer):
     ids, escaped, rounds = [], [], run.count(ROUNDS)
     for number in range(rounds):
@@ -88,6 +90,7 @@ def test_everything_is_killed_at_once_at_any_moment_and_every_task_succeeds(plac
     run.figure("processes killed", killer.hits)
 
 
+@ON_BOTH
 def test_what_was_stopped_and_rescued_changes_nothing_when_it_goes_on(place, run, killer):
     """The zygote and the runners stand still, their supervisor dies, and others do their tasks meanwhile."""
     ids, stopped, went_on = [], 0, 0

@@ -32,11 +32,13 @@ class Life:
 
     `counted` are the attempts that are over and were not given back. `begun` is the claim that has begun and is not
     over, `over` the last one that is. Before `due` the next attempt may not begin; in `earliest` is the same by the
-    number of the attempt, at its earliest: a number may come again.
+    number of the attempt, at its earliest: a number may come again. Where nodes are `leased` one may be lost only since
+    it was not heard, which is no loss of what it held.
     """
 
-    def __init__(self, run_at: int | None, submitted: int) -> None:
+    def __init__(self, run_at: int | None, submitted: int, *, leased: bool = False) -> None:
         self.state = READY if run_at is None else SCHEDULED
+        self.leased = leased
         self.run_at = run_at
         self.due = run_at or submitted
         self.earliest = {1: self.due}
@@ -171,7 +173,7 @@ class Life:
         self._end_claim(run, counted=False)
         self.state = READY
         if data is None:
-            if self.verdict is None:
+            if self.verdict is None and not self.leased:
                 self._object("I6", "a rescue that counts no loss")
             return
         self.losses += 1

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import marked
-from tests.place import Place, Project
+from tests.place import Place, Project, url_for
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    place = Place(tmp_path)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """A store and no worker yet; with `ON_BOTH` once for each kind of store."""
+    place = Place(tmp_path, url=url_for(request))
     yield place
     place.end()
 

@@ -9,7 +9,7 @@ import pytest
 
 import duly
 from tests.helpers import eventually
-from tests.place import Place
+from tests.place import ON_BOTH, Place, url_for
 
 LARGE = "x" * 200_000
 app = duly.App(keep="1h")
@@ -28,12 +28,13 @@ def keep(text: str) -> str:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    place = Place(tmp_path, f"{__name__}:app")
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    place = Place(tmp_path, f"{__name__}:app", url_for(request))
     yield place
     place.end()
 
 
+@ON_BOTH
 def test_it_is_gone_with_all_it_had_and_is_not_run_again(place: Place) -> None:
     passport = place.app.passport("note:forget", {"text": LARGE})
     gone = [place.app.submit(passport), place.app.submit("note:forget", "no")]

@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from tests.helpers import eventually
-from tests.place import ROOT
+from tests.place import ON_BOTH, ROOT
 
 SUBMITTER = """
 import os, sys
@@ -30,6 +30,7 @@ def submitter(place):
     )
 
 
+@ON_BOTH
 def test_what_submit_returned_for_is_there_though_the_submitter_is_killed_at_any_moment(place):
     place.app.submit("shop:echo", "the file exists")
     told = []
@@ -43,6 +44,7 @@ def test_what_submit_returned_for_is_there_though_the_submitter_is_killed_at_any
     assert set(told) <= stored
 
 
+@ON_BOTH
 def test_a_worker_killed_in_mid_run_loses_nothing_and_the_next_one_does_the_rest(place):
     tasks = [place.app.submit("shop:work", {"seconds": 0.01, "log": place.log}) for _ in range(200)]
     first = place.start()
@@ -56,6 +58,7 @@ def test_a_worker_killed_in_mid_run_loses_nothing_and_the_next_one_does_the_rest
         assert task.wait(60).state == "succeeded"
 
 
+@ON_BOTH
 def test_what_a_worker_is_told_to_leave_goes_to_the_next(place):
     tasks = [place.app.submit("shop:work", {"seconds": 0.02, "log": place.log}) for _ in range(100)]
     worker = place.start()
@@ -70,6 +73,7 @@ def test_what_a_worker_is_told_to_leave_goes_to_the_next(place):
     assert len(place.lines()) == 100, "a drain makes nothing run twice"
 
 
+@ON_BOTH
 @pytest.mark.parametrize("victim", ["zygote", "runner"])
 def test_any_other_process_of_a_worker_may_be_killed_too(place, victim):
     tasks = [place.app.submit("shop:work", {"seconds": 0.01, "log": place.log}) for _ in range(100)]
@@ -83,6 +87,7 @@ def test_any_other_process_of_a_worker_may_be_killed_too(place, victim):
     assert worker.poll() is None
 
 
+@ON_BOTH
 def test_two_workers_and_many_submitters_share_one_file(place):
     workers = [place.start(), place.start()]
     submitters = [submitter(place) for _ in range(3)]

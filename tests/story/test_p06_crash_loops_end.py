@@ -8,8 +8,10 @@ import pytest
 
 import duly
 from tests.helpers import eventually
+from tests.place import ON_BOTH, ON_BOTH_IN_SOAK
 
 
+@ON_BOTH
 def test_after_three_deaths_a_task_is_quarantined_and_its_neighbours_are_done(place):
     place.start("--concurrency", "1")
     neighbours = [place.app.submit("shop:echo", n) for n in range(50)]
@@ -25,6 +27,7 @@ def test_after_three_deaths_a_task_is_quarantined_and_its_neighbours_are_done(pl
         assert (place.row(task).deaths, place.row(task).attempt) == (0, 1)
 
 
+@ON_BOTH_IN_SOAK
 def test_a_task_that_kills_its_worker_is_found_out_and_ends_too(place):
     killer = place.app.submit("shop:kill_node", place.log)
     neighbours = [place.app.submit("shop:echo", n) for n in range(20)]
@@ -43,6 +46,7 @@ def test_a_task_that_kills_its_worker_is_found_out_and_ends_too(place):
         assert place.row(task).deaths == 0
 
 
+@ON_BOTH
 def test_a_signal_that_kills_is_named(place):
     place.start()
     task = place.app.submit(place.app.passport("shop:die", {"number": int(signal.SIGSEGV)}, max_attempts=1))

@@ -9,8 +9,10 @@ import pytest
 
 import duly
 from tests.helpers import alive, eventually
+from tests.place import ON_BOTH
 
 
+@ON_BOTH
 def test_a_task_that_has_not_begun_never_does(place):
     task = place.app.submit("shop:order", {"name": "never", "log": place.log})
     assert task.cancel("not needed") == "cancelled"
@@ -21,6 +23,7 @@ def test_a_task_that_has_not_begun_never_does(place):
         task.result()
 
 
+@ON_BOTH
 def test_a_running_task_is_asked_and_what_it_answers_is_too_late(place):
     place.start()
     task = place.app.submit("shop:patient", place.log)
@@ -30,6 +33,7 @@ def test_a_running_task_is_asked_and_what_it_answers_is_too_late(place):
     assert place.kinds(task) == ["init", "start", "verdict", "rejected", "cancel"]
 
 
+@ON_BOTH
 def test_a_task_that_does_not_heed_is_killed_with_all_that_it_started(place):
     place.start()
     task = place.app.submit(place.app.passport("shop:deaf", place.log, timeout="1m"))
@@ -39,6 +43,7 @@ def test_a_task_that_does_not_heed_is_killed_with_all_that_it_started(place):
     assert not any(alive(int(pid)) for pid in place.lines())
 
 
+@ON_BOTH
 def test_an_accepted_cancel_survives_the_death_of_the_worker(place):
     worker = place.start()
     task = place.app.submit("shop:patient", place.log)
@@ -52,6 +57,7 @@ def test_an_accepted_cancel_survives_the_death_of_the_worker(place):
     assert place.kinds(task).count("start") == 1, "it was not begun again"
 
 
+@ON_BOTH
 def test_what_has_ended_stays_so(place):
     place.start()
     task = place.app.submit("shop:echo", 1)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from tests.helpers import eventually
+from tests.place import ON_BOTH
 
 
 def order(place, name, **options):
     return place.app.submit(place.app.passport("shop:order", {"name": name, "log": place.log}, **options))
 
 
+@ON_BOTH
 def test_nothing_starts_before_its_time_and_soon_after_it(place):
     place.start()
     at = datetime.now(UTC) + timedelta(seconds=1.2)
@@ -21,6 +23,7 @@ def test_nothing_starts_before_its_time_and_soon_after_it(place):
     assert all(0 <= seconds < 0.5 for seconds in late), late
 
 
+@ON_BOTH
 def test_what_is_due_waits_for_its_worker(place):
     task = place.app.submit(place.app.passport("shop:tell_when", delay=0.05))
     assert task.refresh().state == "scheduled"
@@ -28,6 +31,7 @@ def test_what_is_due_waits_for_its_worker(place):
     task.result(timeout=30)
 
 
+@ON_BOTH
 def test_bands_then_first_come_first_and_the_front_before_all_of_its_band(place):
     for name, options in [
         ("low 1", {"priority": "low"}),
@@ -47,6 +51,7 @@ def test_bands_then_first_come_first_and_the_front_before_all_of_its_band(place)
     ]  # fmt: skip
 
 
+@ON_BOTH
 def test_what_comes_urgent_overtakes_what_a_worker_has_claimed(place):
     place.start("--concurrency", "1")
     for n in range(400):
@@ -60,6 +65,7 @@ def test_what_comes_urgent_overtakes_what_a_worker_has_claimed(place):
     assert place_in_line < before + 100, f"{before} had begun, {place_in_line} came first"
 
 
+@ON_BOTH
 def test_a_task_in_a_queue_is_left_to_those_who_serve_it(place):
     mail = place.app.submit(place.app.passport("shop:echo", 1, queue="mail"))
     place.start("--queue", "default")

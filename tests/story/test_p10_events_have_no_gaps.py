@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from tests.helpers import eventually
-from tests.place import ROOT, Place
+from tests.place import ON_BOTH, ROOT, Place
 
 TASKS = 500
 REPORT = {"seconds": 0.02, "times": 3}
@@ -59,14 +59,15 @@ def watching(place: Place, seed: str, ids: list[str]) -> subprocess.Popen[bytes]
     )
 
 
+@ON_BOTH
 def test_watchers_that_come_and_go_see_each_event_once_though_the_worker_is_killed(place: Place) -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")  # noqa: T201 - shown if it fails
-    handles = place.app.submit_many(place.app.passport("shop:report", REPORT) for _ in range(TASKS))
+    handles = place.app.submit_many(place.app.passport("shop:report", REPORT) for _ in range(place.share(TASKS)))
     ids = [handle.id for handle in handles]
     watchers = [watching(place, f"{seed}-{number}", ids) for number in range(PROCESSES)]
     first = place.start("--concurrency", "4")
-    eventually(lambda: len(list(place.app.tasks(state="succeeded"))) > TASKS // 4, 60)
+    eventually(lambda: len(list(place.app.tasks(state="succeeded"))) > len(ids) // 4, 60)
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     eventually(lambda: set(place.left()) == {watcher.pid for watcher in watchers})
@@ -83,7 +84,7 @@ def test_watchers_that_come_and_go_see_each_event_once_though_the_worker_is_kill
     (place.folder / "over").touch()
     seen = [mine for watcher in watchers for mine in json.loads(watcher.communicate(timeout=60)[0])]
     assert len(seen) == PROCESSES * WATCHERS
-    assert sum(len(mine) for mine in seen) > TASKS, "they have seen too little to show anything"
+    assert sum(len(mine) for mine in seen) > len(ids), "they have seen too little to show anything"
     for mine in seen:
         for task_id, events in mine.items():
             assert events == truth[task_id]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import duly
+from tests.place import ON_BOTH, ON_BOTH_IN_SOAK
 
 MIB = 1024 * 1024
 
@@ -19,6 +20,7 @@ def roomy(place, monkeypatch):
         yield app
 
 
+@ON_BOTH_IN_SOAK
 @pytest.mark.parametrize(("unit", "times"), [("x", 64 * MIB - 50), ("☂ 1\n", 3 * MIB), ('"\\', 4 * MIB)])
 def test_what_is_as_large_as_may_be_comes_back_as_it_was(roomy, unit, times):
     whole = unit * times
@@ -27,12 +29,14 @@ def test_what_is_as_large_as_may_be_comes_back_as_it_was(roomy, unit, times):
     assert [task.state for task in roomy.tasks()] == ["succeeded"]
 
 
+@ON_BOTH
 def test_what_is_larger_is_refused_before_it_is_stored(roomy):
     with pytest.raises(duly.PayloadInvalid, match="more than"):
         roomy.submit("shop:echo", "x" * 64 * MIB)
     assert list(roomy.tasks()) == []
 
 
+@ON_BOTH
 def test_many_large_values_at_once_are_told_apart(place):
     wholes = [str(number) * 200_000 for number in range(10, 50)]
     handles = place.app.submit_many(place.app.passport("shop:echo", whole) for whole in wholes)

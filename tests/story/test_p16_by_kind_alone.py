@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import duly
+from tests.place import ON_BOTH
 
 LIES = [
     False,
@@ -20,6 +21,7 @@ LIES = [
 ]
 
 
+@ON_BOTH
 def test_whatever_a_task_answers_is_a_success_and_comes_back_as_it_was(place):
     place.start()
     tasks = [place.app.submit("shop:answer", {"value": lie, "info": lie}) for lie in LIES]
@@ -29,6 +31,7 @@ def test_whatever_a_task_answers_is_a_success_and_comes_back_as_it_was(place):
         assert result.statistics.info == {"told": lie}
 
 
+@ON_BOTH
 def test_whatever_is_inside_a_failure_it_is_one(place):
     place.start()
     for lie in ({"ok": True, "state": "succeeded"}, {"retry": False}, True):
@@ -38,6 +41,7 @@ def test_whatever_is_inside_a_failure_it_is_one(place):
         assert (place.row(task).attempt, place.row(task).cause) == (2, "failure")
 
 
+@ON_BOTH
 def test_a_failure_that_says_not_again_is_not_tried_again(place):
     place.start()
     task = place.app.submit("shop:refuse", {"value": "x", "retry": False})

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from tests.helpers import eventually
+from tests.place import ON_BOTH_IN_SOAK
 
 POLL = timedelta(seconds=1)
 
 
+@ON_BOTH_IN_SOAK
 def test_nothing_of_what_is_paused_begins_and_all_of_it_is_done_once_resumed(place):
     app = place.app
     place.start("-c", "2")

@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 from tests.helpers import eventually, marked
-from tests.place import Place
+from tests.place import ON_BOTH_IN_SOAK, Place
 
 LEVELS = 5
 NODES = sum(5**level for level in range(LEVELS + 1))
@@ -41,6 +41,7 @@ def killed(pid: int) -> bool:
     return True
 
 
+@ON_BOTH_IN_SOAK
 def test_the_tree_is_whole_and_each_node_is_one_task(place: Place) -> None:
     folder = place.folder / "tree"
     folder.mkdir()
