@@ -191,6 +191,7 @@ def nobody_writes_to_a_store_that_is_moving(hands: Hands) -> None:
                 _refused(write)
         assert dumped(hands.store) == before
         assert hands.store.inventory() == inventory
+        assert [node.number for node in hands.store.dead()] == [hands.node]
         assert hands.row(made["succeeded"]).value == LARGE
     hands.store.move(None)
     assert hands.store.moving() is None
