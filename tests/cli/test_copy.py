@@ -1,5 +1,8 @@
 """`duly copy`."""
 
+import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +64,36 @@ def test_a_store_that_is_used_is_no_target(cli: "Cli") -> None:
         refused = cli("copy", "-a", "shop", "--to", NEW, *more)
         assert refused.code == 2
         assert "new.db: has lanes already; name an empty store" in refused.err
+
+
+def test_who_interrupts_it_is_told_how_it_goes_on(cli: "Cli") -> None:
+    with duly.App(f"sqlite:///{cli.folder}/shop.db") as app:
+        app.submit_many(app.passport("email:send", "ann") for _ in range(5_000))
+    copying = cli.start("copy", "-a", "shop", "--to", NEW)
+    new = cli.folder / "new.db"
+    with closing(sqlite3.connect(eventually(new.exists) and new, isolation_level=None, timeout=20)) as connection:
+        eventually(lambda: holds_up(connection))
+        copying.process.send_signal(signal.SIGINT)
+        connection.execute("rollback")
+    done = copying.wait()
+    assert done.code == 130
+    assert "both stores stay closed: the same command goes on" in done.err
+    assert cli("submit", "-a", "shop", "email:send", '"bob"').code == 4
+    assert cli("submit", "--url", NEW, "--elsewhere", "email:send", '"bob"').code == 4
+    assert cli("copy", "-a", "shop", "--to", NEW, "--json").data()["resumed"]
+    assert cli("submit", "--url", NEW, "--elsewhere", "email:send", '"bob"').code == 0
+
+
+def holds_up(connection: sqlite3.Connection) -> bool:
+    """Whether some tasks have come, and no more do until this lets go."""
+    connection.execute("begin immediate")
+    try:
+        ((tasks,),) = connection.execute("select count(*) from task").fetchall()
+    except sqlite3.OperationalError:  # not even the tables are there
+        tasks = 0
+    if tasks == 0:
+        connection.execute("rollback")
+    return bool(tasks)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 
@@ -12,12 +13,14 @@ import pytest
 
 from duly.core.record import Move, Record, What
 from duly.engine import forks, mover
-from duly.engine.mover import Carried, Mover, reopen
+from duly.engine.mover import Carried, Mover, refuse_source, reopen
 from duly.errors import OptionInvalid, StoreBusy, StoreError, StoreMoved
 from duly.ports import Inventory, Request
+from duly.store.postgres.store import PostgresStore
 from duly.store.sqlite.store import SqliteStore
 from duly.testing.store_hands import Hands
 from duly.testing.store_moves import dumped, fill
+from tests.helpers import eventually
 
 Open = Callable[..., SqliteStore]
 
@@ -98,6 +101,18 @@ def test_while_somebody_works_on_it_nothing_is_moved(source: SqliteStore, target
     assert what(source, target) == [None, None]
     source.leave(number)
     move(source, target)
+
+
+def test_who_was_killed_on_a_server_is_waited_for(database: str) -> None:
+    stores = [PostgresStore(database, lease=2.0) for _ in range(2)]
+    with closing(stores[0]), closing(stores[1]):
+        for store in stores:
+            store.open()
+        stores[1].enlist("killed", "", "worker of ann")
+        with pytest.raises(StoreBusy, match=r"worker of ann works on it: .* it is given up after 2 s"):
+            refuse_source(stores[0], "source")
+        eventually(stores[0].dead)
+        refuse_source(stores[0], "source")
 
 
 def test_who_comes_at_the_last_moment_goes_on(source: SqliteStore, open_store: Open, tmp_path: Path) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import select
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import apsw
 import pytest
 
 from duly.core import lifecycle
+from duly.core.record import Move
 from duly.core.task import Held, State
-from duly.errors import StoreUnavailable
+from duly.errors import StoreMoved, StoreUnavailable
 from duly.ports import CancelAsked, Request, Want
 from duly.store import apart
 from duly.store.sqlite.bell import DatagramBell, Ringer
@@ -249,3 +252,15 @@ def test_after_a_failed_sync_of_what_was_copied_nothing_more_is_accepted(
         on_failing_disk._checkpointer._checkpoint(on_failing_disk._connection)
     with pytest.raises(StoreUnavailable, match="what is on the disk is not known"):
         hands.submit()
+
+
+# moving
+def test_what_is_moved_is_read_by_any_sqlite(open_store: OpenStore) -> None:
+    store = open_store()
+    hands = Hands(store)
+    hands.submit()
+    store.move(Move("one", "left", 'sqlite:////srv/ann\'s "new".db'))
+    with pytest.raises(StoreMoved, match="ann's"):
+        hands.submit()
+    with closing(sqlite3.connect(store.path)) as connection:
+        assert connection.execute("select count(*) from task").fetchall() == [(1,)]

@@ -11,9 +11,11 @@ from duly.cli.places import app_option, find_store, url_option
 from duly.cli.progress import carrying
 from duly.cli.streams import plain, put, put_json, say, talk_options
 from duly.cli.words import duration, lines
+from duly.errors import StoreError
 
 if TYPE_CHECKING:
-    from duly.engine.mover import Carried
+    from duly.app import App
+    from duly.engine.mover import Carried, Progress
 
 
 @click.command(
@@ -48,12 +50,29 @@ def command(to: str | None, dry_run: bool, reopen: bool, as_json: bool, app_name
     if to is None:
         say("open again" if app.reopen() else "it was not closed")
         return
-    with carrying() as show:
-        carried = app.copy_to(to, dry_run=dry_run, watch=show)
+    carried = _carry(app, to, dry_run=dry_run)
     if as_json:
         put_json({**carried._asdict(), "tables": [table._asdict() for table in carried.tables], "dry_run": dry_run})
     else:
         _tell(carried, dry_run=dry_run)
+
+
+def _carry(app: App, to: str, *, dry_run: bool) -> Carried:
+    """Copy, and show how far it is; if that ends in the middle, say how it goes on."""
+    begun = False
+    with carrying() as show:
+
+        def watch(progress: Progress) -> None:
+            nonlocal begun
+            begun = not dry_run
+            show(progress)
+
+        try:
+            return app.copy_to(to, dry_run=dry_run, watch=watch)
+        except (KeyboardInterrupt, StoreError):
+            if begun:
+                say("both stores stay closed: the same command goes on, `duly copy --reopen` gives it up")
+            raise
 
 
 def _tell(carried: Carried, *, dry_run: bool) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import apsw
+
 from duly.core.record import Move, Record
 from duly.errors import StoreError
 from duly.ports import Inventory, Kept, Lane, NodeRow, Pause
@@ -20,7 +22,7 @@ GUARDED = ("lane", "node", "task", "event", "pause", "keeping")
 _TRIGGER = """
 create trigger moving_{table}_{change} before {change} on {table}
 when exists (select 1 from moving where what <> 'loading') begin
-    select raise(abort, (select what || ' ' || other from moving));
+    select raise(abort, {told});
 end
 """
 
@@ -44,8 +46,9 @@ class Moving(Large, Upkeep):
             self._connection.execute(f"drop trigger if exists moving_{table}_{change}")
         if move is not None:
             self._run("moved", **move._asdict())
+            told = apsw.format_sql_value(f"{move.what} {move.other}")  # what is no literal older SQLites cannot read
             for table, change in _guards():
-                self._connection.execute(_TRIGGER.format(table=table, change=change))
+                self._connection.execute(_TRIGGER.format(table=table, change=change, told=told))
 
     def inventory(self) -> Inventory:
         """Return all that is kept beside tasks, in order."""
