@@ -1,7 +1,9 @@
 """Servers, databases and rights that will not do: each is told by an error that says what to do, and harms nothing."""
 
 import re
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,6 +30,7 @@ from duly.store.postgres.connection import Server as Told
 from duly.store.postgres.connection import refuse
 from duly.store.postgres.store import PostgresStore
 from duly.testing.store_hands import LARGE, Hands
+from tests.helpers import eventually
 from tests.server import Databases, Server, free_port
 
 DOCS = Path(__file__).parents[2] / "docs" / "postgresql.md"
@@ -270,3 +273,24 @@ def test_a_session_that_is_ended_is_made_anew(server: Databases, database: str, 
             "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", urlsplit(database).path[1:]
         )
         assert hands.seen(task_id) == (State.READY, 0)
+
+
+def test_the_time_is_not_behind_by_what_a_transaction_took(database: str, opened: Open) -> None:
+    """What begins after a task was stored would be told as begun before."""
+    store = opened()
+    hands = Hands(store)
+    hands.submit()
+    with psycopg.connect(database) as other, ThreadPoolExecutor() as pool:
+        other.execute("lock table duly.task")
+        submitted = pool.submit(hands.submit)
+        eventually(lambda: waits_for_lock(database))
+        threading.Event().wait(0.3)
+        other.rollback()
+        submitted.result(30)
+        ((told,),) = other.execute("select duly.clock()").fetchall()
+    assert store.now() >= told
+
+
+def waits_for_lock(database: str) -> bool:
+    with psycopg.connect(database, autocommit=True) as connection:
+        return connection.execute("select from pg_locks where not granted").rowcount > 0

@@ -51,7 +51,7 @@ class Statement(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """What the database's time was, and the monotonic clock when it was told."""
+    """What the database's time was, and the monotonic clock when it was asked."""
 
     now: int
     at: float
@@ -97,6 +97,7 @@ class Session:
         self._sql = load(self.address.schema)
         self._connection: Connection | None = None
         self._heard: Heard | None = None
+        self._asked_at = 0.0
         self._ringer = Ringer(schema)
         self._lives: set[int] = set()  # the nodes that this process lives as
         self._open = False
@@ -130,13 +131,17 @@ class Session:
                 connection.close()
 
     def now(self) -> int:
-        """Return the database's time, as it was heard last and has gone on since."""
+        """Return the database's time, as it was heard last and has gone on since; rather too late than too early.
+
+        What is told to happen after others have stored something is not to be told as happened before.
+        """
         heard = self._heard
         assert heard is not None, "the store is not open"
         return heard.now + int((time.monotonic() - heard.at) * 1e6)
 
     def _hear(self, now: int) -> int:
-        self._heard = Heard(now, time.monotonic())
+        """Note the time that the last answer told: it was that when it was asked, or soon after."""
+        self._heard = Heard(now, self._asked_at)
         return now
 
     # talking
@@ -168,10 +173,12 @@ class Session:
     ) -> list[list[Row]]:
         guard = {"durable": durable, "patience": self._lock_patience()}
         sql = self._sql
+        self._asked_at = time.monotonic()
         asked = [(sql[statement.query], statement.bindings) for statement in statements]
         return carry_out(connection, [(sql["begin"], {}), (sql["guard"], guard), *asked, (sql["commit"], {})])[2:-1]
 
     def _ask(self, connection: Connection, query: str, bindings: Mapping[str, Any]) -> list[Row]:
+        self._asked_at = time.monotonic()
         return carry_out(connection, [(self._sql[query], bindings)])[0]
 
     def _ring(self, channels: Sequence[str]) -> None:

@@ -54,8 +54,9 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
         done = self._send(exchange) if request.node is None else self._send_numbered(exchange)
         if done is None:
             return Reply(now=self.now(), done=False)
+        if done:
+            self._hear(exchange.reply.now)
         reply = self._finished(exchange, reply.retried) if done else self._as_it_was(exchange, reply.retried)
-        self._hear(reply.now)
         if exchange.apart:
             self._read_payloads(reply.claims, places_apart(reply.claims))
         self._ring(self._ringer.after(request, exchange.ring))
@@ -77,11 +78,11 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
                 if error.sqlstate != REFUSED:
                     raise
                 return self.now(), False
-            return now, created
+            return self._hear(now), created
 
         now, created = self._insist(once)
         self._ring(self._ringer.after(request, ()))
-        return Reply(now=self._hear(now), submitted={submission.id: "created" if created else "existing"})
+        return Reply(now=now, submitted={submission.id: "created" if created else "existing"})
 
     def _send(self, exchange: Exchange) -> bool:
         """Carry it out, again if need be: all that it says is done at most once by ids and claims."""
@@ -169,6 +170,7 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
         exchange.reply = reply = Reply(now=0, anew=True, counted=True, claims=_held(claimed[0]))
         exchange.apart = MAY_NAME in claimed[0]
         exchange.looked([look])
+        self._hear(reply.now)
         standing = self._standing([change.key for change in request.changes])
         reply.misses = [
             Miss(change.key, change.claim, *stands)
