@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,10 @@ import pytest
 
 import duly
 from duly.errors import StoreAway
+from duly.store.postgres.connection import Connection
 from tests.engine import errands
 from tests.engine.making import posted
+from tests.faults.proxy import Fate, Proxy
 from tests.helpers import alive, eventually
 
 if TYPE_CHECKING:
@@ -131,6 +134,26 @@ def test_who_has_waited_while_others_were_tried_does_not_wait_as_long_once_more(
     answers = [posted(app._thread, lambda store: store.nodes()) for _ in range(6)]
     assert all(isinstance(answer.get(timeout=SECONDS), StoreAway) for answer in answers)
     assert time.monotonic() - since < 4
+
+
+def test_an_answer_that_never_comes_is_no_error_of_who_asked(
+    own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("duly.engine.storethread.PATIENCE", 0.5)
+    monkeypatch.setattr(Connection, "answer_seconds", 0.6)
+    with Proxy(own_server) as proxy, duly.App(proxy.url(), poll=0.1) as app:
+        order = app.action("errand:order")(errands.order)
+        with app.worker(1):
+            order.submit("first", f"{tmp_path}/log").result(timeout=SECONDS)
+            fates = [Fate.SILENCE, Fate.PASS, Fate.PASS, Fate.SWALLOW, Fate.PASS, Fate.TEAR]
+            proxy.decide(lambda number: fates[number % len(fates)] if number < 25 else Fate.PASS)
+            handles = [order.submit(str(number), f"{tmp_path}/log") for number in range(10)]
+            for handle in handles:
+                handle.result(timeout=SECONDS)
+            assert proxy.hits >= 8
+        told = [[event.kind for event in app.look(handle.id)[1]] for handle in handles]
+    assert told == [["init", "start", "success"]] * 10
+    assert sorted((tmp_path / "log").read_text().split()) == sorted(["first", *map(str, range(10))])
 
 
 def test_a_worker_is_ended_while_the_server_is_away(own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

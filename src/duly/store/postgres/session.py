@@ -100,6 +100,7 @@ class Session:
         self._asked_at = 0.0
         self._ringer = Ringer(schema)
         self._lives: set[int] = set()  # the nodes that this process lives as
+        self._unsure: dict[int, int] = {}
         self._open = False
 
     @property
@@ -194,6 +195,7 @@ class Session:
     def _insist(self, do: Callable[[Connection, bool], T]) -> T:
         """Do it, again and again within `patience` where it was nobody's fault; tells it if it may be done.
 
+        A connection that breaks says nothing of the server: another one is tried in any case, and once at least.
         Raises duly's errors, or what is raised besides; then nothing is left under way.
         """
         until, pause, again = time.monotonic() + self._patience(), PAUSE_SECONDS, False
@@ -203,8 +205,8 @@ class Session:
                 connection = self._connected()
                 return do(connection, again)
             except psycopg.Error as error:
+                late = time.monotonic() + pause > until and (again or connection is None)
                 again = again or connection is not None
-                late = time.monotonic() + pause > until
                 if not self._passes(error, connection) or late:
                     raise self._told(error, connection) from error
             except StoreReadOnly as error:  # whoever takes over for a primary may not be it yet

@@ -31,12 +31,11 @@ _held = msgspec.json.Decoder(list[Held]).decode
 class PostgresStore(Reading, Lanes, Nodes, Moving):
     """The verbs of the port, on one schema of one database.
 
-    A connection that breaks is made anew; so an exchange may be carried out though its answer is lost. `_unsure` is the
-    node and number of such a one: sent again, it is answered as it was carried out, or carried out now. `_shaken` tells
-    that the last exchange was not answered.
+    A connection that breaks is made anew; so an exchange may be carried out though its answer is lost. `_unsure` has
+    the numbers of such, by node: sent again, one is answered as it was carried out, or carried out now. `_shaken`
+    tells that the last exchange was not answered.
     """
 
-    _unsure: tuple[int, int] | None = None
     _shaken = False
 
     def exchange(self, request: Request) -> Reply:
@@ -60,6 +59,7 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
         if exchange.apart:
             self._read_payloads(reply.claims, places_apart(reply.claims))
         self._ring(self._ringer.after(request, exchange.ring))
+        self._unsure.pop(request.node or 0, None)  # not before: what was read after the commit is part of the answer
         return reply
 
     def ripples(self) -> ServerBell | None:
@@ -98,8 +98,9 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
 
     def _send_numbered(self, exchange: Exchange) -> bool | None:
         """Carry out a node's; False if it was carried out before, None if the node was given up."""
-        right = (exchange.request.node or 0, exchange.request.number)
-        unsure, self._unsure = self._unsure == right, right
+        node, number = exchange.request.node or 0, exchange.request.number
+        unsure = self._unsure.get(node) == number
+        self._unsure[node] = number
         shaken, self._shaken = self._shaken, True
 
         def once(connection: Connection, again: bool) -> bool | None:
@@ -110,12 +111,12 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
                 if error.sqlstate != REFUSED or "given up" not in str(error):
                     raise
                 connection.rollback()
-                return False if (again or unsure) and self._counted(connection, *right) else None
+                return False if (again or unsure) and self._counted(connection, node, number) else None
             exchange.read(answers)
             return True
 
         done = self._insist(once)
-        self._unsure, self._shaken = None, False
+        self._shaken = False
         return done
 
     def _counted(self, connection: Connection, node: int, number: int) -> bool:
