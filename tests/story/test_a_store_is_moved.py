@@ -15,11 +15,13 @@ import pytest
 import duly
 from duly.config import load
 from duly.core.record import Record
+from duly.engine import mover
 from duly.ports import Inventory
 from duly.stores import place_of
 from duly.testing.store_moves import dumped
 from tests.helpers import eventually
 from tests.place import ROOT, Place
+from tests.server import Server
 
 KILLS = 5
 TASKS = 600
@@ -65,6 +67,66 @@ def test_all_kinds_of_tasks_move_there_and_back_through_kills(place: Place, targ
         assert kept(back) == before, f"what came back is something else, with seed {seed + 1}"
         assert app.reopen()
     work_off(place, target, made)
+
+
+@pytest.mark.parametrize("source", ["file", "server"])
+def test_all_that_was_accepted_while_it_began_is_moved(
+    source: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/old.db" if source == "file" else str(request.getfixturevalue("database"))
+    submitters = [Submitter(url) for _ in range(4)]
+    eventually(lambda: all(len(one.accepted) > 20 for one in submitters))
+    with duly.App(url) as app:
+        app.copy_to(f"sqlite:///{tmp_path}/new.db")
+    ids = [task_id for one in submitters for task_id in one.ended()]
+    assert sorted(ids) == sorted(record.id for record in kept(f"sqlite:///{tmp_path}/new.db")[0])
+
+
+class Submitter:
+    """Submits tasks, one after another, until the store says that it moves."""
+
+    def __init__(self, url: str) -> None:
+        self.accepted: list[str] = []
+        self._app = duly.App(url)
+        self._refused: list[duly.DulyError] = []
+        self._thread = threading.Thread(target=self._submit)
+        self._thread.start()
+
+    def _submit(self) -> None:
+        with self._app:
+            try:
+                while True:
+                    self.accepted.append(self._app.submit("shop:echo", 1).id)
+            except duly.DulyError as error:
+                self._refused.append(error)
+
+    def ended(self) -> list[str]:
+        """The ids of all tasks that were accepted, now that no more are."""
+        self._thread.join(30)
+        (error,) = self._refused
+        assert isinstance(error, duly.StoreMoved), error
+        return self.accepted
+
+
+def test_a_server_may_stop_while_a_store_moves_to_it(
+    own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mover, "MOST", BATCH)
+    stops = 0
+
+    def stop(progress: mover.Progress) -> None:
+        nonlocal stops
+        if progress.done % (5 * BATCH) == 0:
+            stops += 1
+            own_server.kill()
+            own_server.start()
+
+    with duly.App(f"sqlite:///{tmp_path}/old.db") as app:
+        app.submit_many([app.passport("shop:echo", "x" * 1_000 * number) for number in range(10 * BATCH)])
+        before = kept(app.place.url)
+        app.copy_to(own_server.url(), watch=stop)
+    assert stops == 4
+    assert kept(own_server.url()) == before
 
 
 def at_work(place: Place) -> dict[str, duly.Handle[object]]:
