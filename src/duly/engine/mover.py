@@ -149,7 +149,8 @@ class Mover:
         source, target = self._source, self._target
         assert target is not None
         self.look()
-        self._close_both(source, target)
+        if not self._resumed:
+            self._close_both(source, target)
         target.load([], source.inventory())
         newest = target.tasks(Filter(), "newest", None, 1)
         far = _Far(source, "copied")
@@ -159,20 +160,17 @@ class Mover:
         yield from self._compare(source, target)
         move = source.moving()
         assert move is not None
-        source.move(move._replace(what="left"))  # first: never are both open
+        source.move(move._replace(what="left", other=self._names[1]))  # first: never are both open
         target.move(None)
 
     def _close_both(self, source: Store, target: Store) -> None:
         """Have nobody else write from now on; whoever is refused leaves both as they were."""
         before = source.moving()
-        if self._resumed and before is not None and before.what == "left":
-            return
         move = Move(before.id if before is not None else os.urandom(8).hex(), "leaving", self._names[1])
         source.move(move)
         try:
             refuse_source(source, self._names[0])  # again: who has come meanwhile is known now
-            if not self._resumed:
-                self._close_target(target, move)
+            self._close_target(target, move)
         except BaseException:
             with suppress(StoreError):
                 source.move(before)
