@@ -10,12 +10,13 @@ from duly.errors import StoreAway
 from duly.ports import CancelAsked, Child, Request, Retried, Want
 from duly.store.postgres.connection import Connection
 from duly.store.postgres.store import PostgresStore
-from duly.testing import CHECKS, check_store
+from duly.testing import check_store, store_children, store_retries, store_users
 from duly.testing.store_hands import LARGE, Check, Hands, ended
 from tests.faults.pooler import Pooler
 from tests.faults.proxy import Fate, Proxy
 from tests.server import Server
 
+POOLED = (*store_children.CHECKS, *store_retries.CHECKS, *store_users.CHECKS)
 LOST = [Fate.SWALLOW, Fate.TEAR, Fate.SILENCE]
 
 
@@ -159,7 +160,7 @@ def test_a_connection_that_is_cut_between_exchanges_costs_nothing(proxy: Proxy, 
         assert hands.finish(held).misses == []
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", POOLED, ids=lambda check: check.__name__)
 def test_the_contract_holds_behind_a_pooler(check: Check, pooled: Callable[[], PostgresStore]) -> None:
     check_store(pooled, [check], beside=lambda store: pooled(store.address.schema))  # type: ignore[attr-defined, call-arg]
 

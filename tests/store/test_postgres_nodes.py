@@ -54,6 +54,7 @@ def test_a_node_that_is_silent_is_given_up_and_refused(opened: Open, clock: Fixe
     clock.advance(2)
     assert hands.store.dead() == [], "a node has given itself up"
     assert [node.number for node in other.dead()] == [hands.node]
+    assert hands.store.dead() == [], "a node is told that it is dead, and would rescue itself"
     reply = hands.finish(held)
     assert not reply.done, "a node that was given up goes on"
     assert hands.seen(task_id) == (State.RUNNING, 1)
@@ -73,6 +74,7 @@ def test_whatever_a_node_says_renews_its_lease(opened: Open, clock: FixedClock) 
         assert other.dead() == []
     hands.store.let_go()
     clock.advance(31)
+    assert hands.store.dead() == []
     assert hands.exchange().done, "nobody had given it up"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Barrier
 from typing import TypeVar
 
+import psycopg
 import pytest
 
 from duly.core import lifecycle
@@ -20,6 +21,7 @@ from duly.core.task import Held, State
 from duly.ports import CancelAsked, Request
 from duly.store.postgres.store import PostgresStore
 from duly.testing.store_hands import HOUR, POLICY, Hands, ended
+from tests.helpers import eventually
 
 T = TypeVar("T")
 
@@ -119,6 +121,25 @@ def test_what_ends_while_it_is_submitted_again_is_not_run_again(two: tuple[Postg
         assert misses == {"[]": ""}
         assert answers == dict.fromkeys(ids, "existing")
     assert hands.claim() == [], "a task that had ended is there again"
+
+
+@pytest.mark.parametrize("many", [1, 2])
+def test_an_end_that_a_submit_has_waited_for_is_seen(
+    many: int, two: tuple[PostgresStore, PostgresStore], database: str
+) -> None:
+    hands = Hands(two[0])
+    task_id = hands.submit()
+    with psycopg.connect(database) as connection, ThreadPoolExecutor(1) as thread:
+        moved = "with gone as (delete from duly.task returning *) insert into duly.ended select * from gone"
+        connection.execute(moved)
+        submissions = [hands.submission(task_id), hands.submission()][:many]
+        reply = thread.submit(two[1].exchange, Request(submits=submissions))
+        waiting = "select 1 from pg_stat_activity where datname = current_database() and wait_event = 'transactionid'"
+        eventually(lambda: connection.execute(waiting).fetchall() != [])
+        connection.commit()
+        answers = reply.result(30).submitted
+    assert answers[task_id] == "existing"
+    assert {held.id for held in hands.claim()} == set(answers) - {task_id}, "a task that had ended is there again"
 
 
 def test_the_same_tasks_cancelled_at_once_are_cancelled_once(two: tuple[PostgresStore, PostgresStore]) -> None:

@@ -6,6 +6,7 @@ hold is asked for at the connect, or set within a transaction.
 
 from __future__ import annotations
 
+import time
 from typing import Any, NamedTuple, TypeVar
 
 import psycopg
@@ -22,6 +23,9 @@ OLDEST = 140_000
 
 ANSWER_SECONDS = 10.0
 """How long an answer is waited for before the way to the server is taken for broken."""
+
+PLAN_SECONDS = 5.0
+"""How long a plan is good for: one that was made for a table without tasks is no good for one that is full of them."""
 
 COUNT_SECONDS = 600.0
 """The same, where all there is has to be counted."""
@@ -63,7 +67,17 @@ class Connection(psycopg.Connection[tuple[object, ...]]):
     pooled = False
     prepared: dict[Any, bytes]
     _names = 0
+    _plans_until = 0.0
     answer_seconds: float | None = ANSWER_SECONDS
+
+    def forget_old_plans(self) -> None:
+        """Have all be planned anew that was planned for tables as they were some time ago."""
+        now = time.monotonic()
+        if now >= self._plans_until:
+            if self.prepared:
+                self.prepared = {}
+                self.execute("deallocate all")
+            self._plans_until = now + PLAN_SECONDS
 
     def next_name(self) -> int:
         """Return a number that no prepared query has."""

@@ -46,6 +46,7 @@ def carry_out(connection: Connection, asked: Sequence[tuple[Query, Mapping[str, 
 
     Unless they say otherwise, all together are one transaction.
     """
+    connection.forget_old_plans()
     wire = connection.pgconn
     wire.enter_pipeline_mode()
     try:
