@@ -23,6 +23,16 @@ def parent(pid: int) -> int:
         return 0
 
 
+def born(pid: int) -> float:
+    """Return when a process began, in microseconds of the monotonic clock; never if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            ticks = int(stat.read().rpartition(")")[2].split()[19])
+    except (OSError, IndexError):
+        return float("inf")
+    return ticks / os.sysconf("SC_CLK_TCK") * 1e6
+
+
 def marked(mark: str) -> list[int]:
     """Return the processes whose environment, as it was at their start, holds this text."""
     found = []

@@ -273,6 +273,18 @@ def test_a_process_that_outlives_its_worker_is_found(place):
     place._workers.append(worker)
 
 
+def test_a_process_that_outlives_its_task_is_found_and_another_of_its_number_is_not_it(place):
+    ended, hangs = place.app.submit("faults:fresh", {"seconds": 0}), place.app.submit("faults:hang")
+    place.start()
+    assert ended.wait(30).ok
+    [pid] = eventually(lambda: {effect.pid for effect in read(place.effects) if effect.task == hangs.id})
+    for moment, found in ((time.monotonic_ns() // 1000, {"I11"}), (1, set())):
+        with open(place.effects, "a") as effects:
+            effects.write(f"begin {ended.id} 1 {pid} 1 1 fresh {moment}\n")
+        assert {one.invariant for one in checker.strays(place) if one.task == ended.id} == found
+        place.effects.write_text("")
+
+
 def test_what_is_not_settled_may_still_run(copy):
     copy.task("early", "state = 2, ended_at = null, value = null")
     assert ("I1", copy.ids["early"]) not in {
