@@ -25,8 +25,8 @@ def opened(database: str) -> Iterator[Open]:
     """Opens the store of the test once more."""
     stores: list[PostgresStore] = []
 
-    def open_it(url: str = database) -> PostgresStore:
-        store = PostgresStore(url, lease=30.0)
+    def open_it(url: str = database, lease: float = 30.0) -> PostgresStore:
+        store = PostgresStore(url, lease=lease)
         store.open()
         stores.append(store)
         return store
@@ -76,6 +76,17 @@ def test_whatever_a_node_says_renews_its_lease(opened: Open, clock: FixedClock) 
     clock.advance(31)
     assert hands.store.dead() == []
     assert hands.exchange().done, "nobody had given it up"
+
+
+def test_a_node_is_given_up_by_its_own_lease_and_not_by_that_of_who_asks(opened: Open, clock: FixedClock) -> None:
+    patient, hasty, asks = opened(lease=60.0), opened(lease=10.0), opened()
+    numbers = [store.enlist(str(store.lease), "", "") for store in (patient, hasty)]
+    clock.advance(11)
+    assert [node.number for node in asks.dead()] == numbers[1:]
+    clock.advance(48)
+    assert [node.number for node in asks.dead()] == numbers[1:]
+    clock.advance(2)
+    assert sorted(node.number for node in asks.dead()) == numbers
 
 
 def test_an_enlisting_that_is_repeated_makes_one_node(opened: Open) -> None:

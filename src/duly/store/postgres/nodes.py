@@ -15,14 +15,14 @@ _held = msgspec.json.Decoder(list[Held]).decode
 class Nodes(Large):
     """The verbs of the port that are about nodes.
 
-    A node lives as long as it is heard of within the lease, by the database's time. Who was not is given up for good:
-    whatever it says from then on is refused.
+    A node lives as long as it is heard of within its own lease, by the database's time. Who was not is given up for
+    good: whatever it says from then on is refused.
     """
 
     def enlist(self, name: str, bell: str, label: str) -> int:
         """Make this process a node."""
         self._sweep()
-        ((number,),) = self._rows("enlist", name=name, bell=bell, label=label)
+        ((number,),) = self._rows("enlist", name=name, bell=bell, label=label, lease=round(self.lease * 1e6))
         self._lives.add(number)
         return int(number)
 
@@ -33,9 +33,7 @@ class Nodes(Large):
     def dead(self) -> list[NodeRow]:
         """Return the nodes that live no more, also those that were silent for too long until now."""
         mine = list(self._lives)
-        _, lost = self._transact(
-            Statement("give_up", {"lease": round(self.lease * 1e6), "mine": mine}), Statement("dead", {"mine": mine})
-        )
+        _, lost = self._transact(Statement("give_up", {"mine": mine}), Statement("dead", {"mine": mine}))
         return [NodeRow(*row) for row in lost]
 
     def held(self, node: int, most: int) -> list[Held]:

@@ -45,8 +45,8 @@ create table {schema}.lanes_version (
 insert into {schema}.lanes_version (number) values (0);
 
 -- Running duly processes, by numbers that are never used again. `exchange` counts what a node has written, `seen` is
--- when it was last heard of; one that was silent for too long is `lost`, and from then on all it says is refused. One that
--- is `gone` has said itself that it lives no more, though it may hold tasks.
+-- when it was last heard of; one that was silent for longer than its `lease`, in microseconds, is `lost`, and from then on
+-- all it says is refused. One that is `gone` has said itself that it lives no more, though it may hold tasks.
 create table {schema}.node (
     number integer generated always as identity primary key,
     name text collate "C" not null unique,
@@ -55,6 +55,7 @@ create table {schema}.node (
     started_at bigint not null,
     exchange bigint not null default 0,
     seen bigint not null,
+    lease bigint not null default 0,
     lost boolean not null default false,
     gone boolean not null default false
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
