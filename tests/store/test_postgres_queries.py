@@ -24,7 +24,8 @@ VALUES: dict[str, Any] = {
     "node": 1,
     "number": 1,
     "counted": 1,
-    "lanes": [1, 2],
+    "ranges": "[[1, -1, 0, 9, 0]]",
+    "gaps": "[[1, 1, 0, 1, 9]]",
     "most": 100,
     "free": 100,
     "worst_band": None,
@@ -101,7 +102,7 @@ def plan(connection: psycopg.Connection[Any], schema: str, query: str) -> str:
 @pytest.mark.parametrize(
     ("query", "indexes"),
     [
-        ("claim", ["task_ready", "task_pkey"]),
+        ("claim", ["task_ready", "task_again", "task_pkey"]),
         ("claim_suspect", ["task_suspect", "task_pkey"]),
         ("claim_cleanup", ["task_cleanup", "task_pkey"]),
         ("due", ["task_scheduled"]),

@@ -14,6 +14,7 @@ from duly.core.lifecycle import CANCEL
 from duly.core.task import Held, Release, State, shown
 from duly.ports import Asked, Next, Reply, Request, Retried, Want
 from duly.store.apart import MOST_BYTES, named
+from duly.store.postgres.floors import Floors
 from duly.store.postgres.rows import Batch, late, parents, released
 from duly.store.postgres.session import Statement
 from duly.store.postgres.wire import Row
@@ -27,6 +28,8 @@ _due = msgspec.json.Decoder(tuple[int, str]).decode
 _held = msgspec.json.Decoder(list[Held]).decode
 _plan = msgspec.json.encode(CANCEL).decode()
 
+_NO_FLOORS = Floors()
+
 
 class Exchange:
     """A request on its way. `releases` are those of its retries, by the ids of their tasks.
@@ -35,8 +38,9 @@ class Exchange:
     tells whether payloads of what was claimed may be kept apart.
     """
 
-    def __init__(self, request: Request, releases: dict[str, Release], *, large: bool) -> None:
+    def __init__(self, request: Request, releases: dict[str, Release], floors: Floors, *, large: bool) -> None:
         self.request = request
+        self._floors = floors
         self.releases = releases
         self.reply = Reply(now=0)
         self.ring = set(request.ring)
@@ -116,7 +120,8 @@ class Exchange:
             self._add("due")
         after_suspect = False
         for want in wants:
-            self._add(_query(want), self._claimed, **_wanted(want, node, number, after_suspect=after_suspect))
+            ranges = (_NO_FLOORS if want.suspect or want.cleanup else self._floors).ranges(want.lanes)
+            self._add(_query(want), self._claimed, **ranges, **_wanted(want, node, number, after_suspect=after_suspect))
             after_suspect = after_suspect or want.suspect
         if wants and not self.says:
             self._add("count_claims", node=node, number=number)
@@ -180,7 +185,6 @@ def _query(want: Want) -> str:
 def _wanted(want: Want, node: int, number: int, *, after_suspect: bool) -> dict[str, Any]:
     worst_band, worst_rank = want.worst or (None, None)
     bindings = {
-        "lanes": list(want.lanes),
         "most": 1 if want.suspect else want.free + want.beyond,
         "free": 1 if want.suspect else want.free,
         "worst_band": worst_band,

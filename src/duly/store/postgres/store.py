@@ -15,6 +15,7 @@ from duly.store.apart import has_large, places_apart, without_large
 from duly.store.postgres.bell import ServerBell, ripples_of
 from duly.store.postgres.connection import Connection
 from duly.store.postgres.exchange import MAY_NAME, Exchange
+from duly.store.postgres.floors import Floors
 from duly.store.postgres.lanes import Lanes
 from duly.store.postgres.moving import Moving
 from duly.store.postgres.nodes import Nodes
@@ -38,6 +39,10 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
 
     _shaken = False
 
+    def __init__(self, conninfo: str, schema: str = "duly", *, lease: float = 30.0, allow_unsafe: bool = False) -> None:
+        super().__init__(conninfo, schema, lease=lease, allow_unsafe=allow_unsafe)
+        self._floors = Floors()
+
     def exchange(self, request: Request) -> Reply:
         """Do all of the request in one transaction, or nothing of it."""
         if request.children:
@@ -49,12 +54,13 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
             self._sweep()
             request = without_large(request, self._keep_apart)
         reply, releases = self._releases(request.retries) if request.retries else (Reply(now=0), {})
-        exchange = Exchange(request, releases, large=large)
+        exchange = Exchange(request, releases, self._floors, large=large)
         done = self._send(exchange) if request.node is None else self._send_numbered(exchange)
         if done is None:
             return Reply(now=self.now(), done=False)
         if done:
             self._hear(exchange.reply.now)
+            self._floors.claimed(exchange.reply.claims, exchange.reply.now)
         reply = self._finished(exchange, reply.retried) if done else self._as_it_was(exchange, reply.retried)
         if exchange.apart:
             self._read_payloads(reply.claims, places_apart(reply.claims))

@@ -106,6 +106,9 @@ create table {schema}.task (
 );
 
 create index task_ready on {schema}.task (lane, band, rank, key) where state = 2 and suspect = 0;
+-- What may be ready where all before it was claimed; its band is one that the index above does not know.
+create index task_again on {schema}.task (lane, (band + 0), rank, key)
+    where state = 2 and suspect = 0 and (claim > 0 or run_at is not null);
 create index task_suspect on {schema}.task (lane, band, rank, key) where state = 2 and suspect > 0;
 create index task_cleanup on {schema}.task (lane, band, rank, key)
     where state = 2 and suspect = 0 and verdict is not null;

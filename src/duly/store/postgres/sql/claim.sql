@@ -1,15 +1,30 @@
 -- Claims tasks for a node: the number of the claim grows, and the attempt counts from now on. Returned is all that a
 -- holder is to know, as one JSON array in the order of Held and of urgency. More candidates are looked at than are wanted,
 -- since others choose at the same time. `free` are taken at once, others only if they are more urgent than `worst`;
--- of large payloads no more than :most_bytes together, but always one. `state + 0` keeps PostgreSQL, which knows nothing of a
+-- of large payloads no more than :most_bytes together, but always one. For what is read of lanes, see floors.py. `state + 0` keeps PostgreSQL, which knows nothing of a
 -- young table, from looking for keys in the index of all that is ready.
 with candidate as materialized (
     select found.key, found.band, found.rank
-    from unnest(:lanes::integer[]) as wanted (lane)
-    cross join lateral (
-        select key, band, rank from {schema}.task
-        where task.lane = wanted.lane and state = 2 and {which}
-        order by band, rank, key limit 2 * :most
+    from (
+        select ready.key, ready.band, ready.rank
+        from jsonb_array_elements(:ranges::jsonb) as wanted
+        cross join lateral (
+            select key, band, rank from {schema}.task
+            where lane = (wanted ->> 0)::integer and state = 2 and {which}
+                and (band, rank) >= ((wanted ->> 1)::smallint, (wanted ->> 2)::bigint)
+                and (band, rank) < ((wanted ->> 3)::smallint, (wanted ->> 4)::bigint)
+            order by band, rank, key limit 2 * :most
+        ) as ready
+        union all
+        select again.key, again.band, again.rank
+        from jsonb_array_elements(:gaps::jsonb) as gap
+        cross join lateral (
+            select key, band, rank from {schema}.task
+            where lane = (gap ->> 0)::integer and state = 2 and {which} and (claim > 0 or run_at is not null)
+                and (band + 0, rank) >= ((gap ->> 1)::integer, (gap ->> 2)::bigint)
+                and (band + 0, rank) < ((gap ->> 3)::integer, (gap ->> 4)::bigint)
+            order by band + 0, rank, key limit 2 * :most
+        ) as again
     ) as found
     where {gate}
     order by band, rank, key limit 2 * :most

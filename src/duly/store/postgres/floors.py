@@ -1,0 +1,61 @@
+"""Where a claim begins to read: behind what was claimed before, since rows that are dead may still lie there.
+
+While somebody anywhere in the database holds an old snapshot, no row that ends can be removed, and each claim would
+read past all that were ever claimed. So of what is at the back of its band a claim begins at the first task of the last
+claim, the floor. What comes to be ready below it, being retried, rescued or dated, is found by an index that holds
+nothing else; what was committed long after it was submitted, by reading the whole once in a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from duly.core.order import BACK_BASE
+from duly.core.task import Held
+from duly.store.rows import text
+
+WHOLE_MICROSECONDS = 10_000_000
+"""After so long a claim reads all that is ready."""
+
+LATE_MICROSECONDS = 2_000_000
+"""Floors stay so far behind the present, in which tasks are committed in another order than they were submitted."""
+
+_FIRST, _LAST = (-1, 0), (1 << 14, 0)
+
+
+class Floors:
+    """The floors of lanes and bands, as one who claims has found them; times are the store's."""
+
+    def __init__(self) -> None:
+        self._floors: dict[int, dict[int, int]] = {}
+        self._since = self._now = 0
+
+    def ranges(self, lanes: Iterable[int]) -> dict[str, str]:
+        """Return what to read of lanes: `ranges` as a whole, and of `gaps` what is ready once more, or dated.
+
+        Both are rows of (lane, band and rank of the begin, of the end).
+        """
+        ranges, gaps = [], []
+        for lane in lanes:
+            begin: tuple[int, int] = _FIRST
+            for band, floor in sorted(self._floors.get(lane, {}).items()):
+                ranges.append((lane, *begin, band, BACK_BASE))
+                gaps.append((lane, band, BACK_BASE, band, floor))
+                begin = (band, floor)
+            ranges.append((lane, *begin, *_LAST))
+        return {"ranges": text(ranges) or "[]", "gaps": text(gaps) or "[]"}
+
+    def claimed(self, claims: Sequence[Held], now: int) -> None:
+        """Raise floors to the first of what was claimed just now, or give all of them up."""
+        if now < self._now or now - self._since >= WHOLE_MICROSECONDS:
+            self._floors.clear()
+            self._since = self._now = now
+            return
+        self._now = now
+        first: dict[tuple[int, int], int] = {}
+        for held in reversed(claims):
+            floor = self._floors.get(held.lane, {}).get(held.band, BACK_BASE)
+            if held.rank >= floor and not held.suspect and held.verdict is None:  # which are found otherwise
+                first[held.lane, held.band] = held.rank
+        for (lane, band), rank in first.items():
+            self._floors.setdefault(lane, {})[band] = min(rank, BACK_BASE + now - LATE_MICROSECONDS)
