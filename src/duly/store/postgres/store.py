@@ -77,18 +77,19 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
         (submission,) = request.submits
         fields = msgspec.structs.asdict(submission)
 
-        def once(connection: Connection, _again: bool) -> Row:
+        def once(connection: Connection, _again: bool) -> int | None:
             try:
-                ((now, created, _),) = self._ask(connection, "submit_one", fields)
+                created = self._ask(connection, "submit_one", fields)
             except psycopg.errors.Error as error:
                 if error.sqlstate != REFUSED:
                     raise
-                return self.now(), False
-            return self._hear(now), created
+                return None
+            return self._hear(created[0][0]) if created else None
 
-        now, created = self._insist(once)
+        created = self._insist(once)
         self._ring(self._ringer.after(request, ()))
-        return Reply(now=now, submitted={submission.id: "created" if created else "existing"})
+        now = self.now() if created is None else created
+        return Reply(now=now, submitted={submission.id: "created" if created is not None else "existing"})
 
     def _send(self, exchange: Exchange) -> bool:
         """Carry it out, again if need be: all that it says is done at most once by ids and claims."""
