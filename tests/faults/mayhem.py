@@ -72,6 +72,10 @@ class Mayhem:
         return mixer
 
     # faults
+    def may(self, weight: int, fault: Callable[[], object]) -> None:
+        """Let this happen, too."""
+        self._faults.append((weight, fault))
+
     def go_on(self, seconds: float, pause: tuple[float, float] = (0.05, 0.5)) -> None:
         """Let one fault follow the other for so long."""
         until = time.monotonic() + seconds

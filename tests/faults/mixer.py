@@ -243,11 +243,11 @@ class Mixer:
 
 
 def _go_on(what: Callable[[], None], diary: Diary, over: threading.Event, rest: Callable[[], float]) -> None:
-    """Do it again and again; a store that is busy for long is no wonder here, anything else is."""
+    """Do it again and again; a store that is busy or away for long is no wonder here, anything else is."""
     while not over.is_set():
         try:
             what()
-        except duly.StoreBusy as error:
+        except (duly.StoreBusy, duly.StoreAway) as error:
             diary.write("busy", str(error))
         except BaseException:  # noqa: BLE001 - it is told
             diary.write("wrong", traceback.format_exc())
