@@ -16,6 +16,7 @@ from typing import NamedTuple
 from tests.place import ROOT
 
 SQL = "src/duly/store/sqlite/sql"
+SERVER = "src/duly/store/postgres"
 ENGINE = "src/duly/engine"
 FAILED = 1
 """pytest's exit code where tests have run, and some have failed."""
@@ -38,6 +39,8 @@ class Guard(NamedTuple):
 
 
 CONTRACT = "tests/store/test_contract.py"
+ON_SERVER = "tests/store/test_postgres_contract.py"
+ANSWERS = "tests/store/test_postgres_answers.py"
 TOGETHER = ("tests/engine/test_storethread.py", "-k", "asked_for_twice")
 GUARDS = (
     Guard(
@@ -123,6 +126,62 @@ GUARDS = (
         "folding of retries",
         Cut(f"{ENGINE}/storethread.py", "list(retries)", "[one for r in requests for one in r.retries]"),
         TOGETHER,
+    ),
+    # on a server
+    Guard(
+        "server: fence of plain successes",
+        Cut(f"{SERVER}/sql/success.sql", " and task.claim = c.claim"),
+        (ON_SERVER, "-k", "stale_claim"),
+    ),
+    Guard(
+        "server: fence of other changes",
+        Cut(f"{SERVER}/sql/change.sql", "        and task.claim = c.claim\n"),
+        (ON_SERVER, "-k", "stale_claim"),
+    ),
+    Guard(
+        "server: counted at claim",
+        Cut(f"{SERVER}/sql/claim.sql", "        attempt = task.attempt + (task.verdict is null)::integer,\n"),
+        (ON_SERVER,),
+    ),
+    Guard(
+        "server: verdict respected by plain successes",
+        Cut(f"{SERVER}/sql/success.sql", " and task.verdict is null"),
+        (ON_SERVER, "-k", "verdict or cancel or kept"),
+    ),
+    Guard(
+        "server: verdict respected by other changes",
+        Cut(f"{SERVER}/sql/change.sql", "(task.verdict is not null) = (c.guard = 1)", "true"),
+        (ON_SERVER, "-k", "verdict or cancel"),
+    ),
+    Guard(
+        "server: who is given up is refused",
+        Cut(f"{SERVER}/sql/exchange.sql", " and not lost"),
+        (ANSWERS, "-k", "given_up_meanwhile"),
+    ),
+    Guard(
+        "server: an exchange is carried out once",
+        Cut(f"{SERVER}/sql/exchange.sql", "and exchange = :number - 1 "),
+        (ANSWERS, "-k", "as_it_was"),
+    ),
+    Guard(
+        "server: a lost answer is asked for",
+        Cut(f"{SERVER}/store.py", "(again or unsure) and self._counted(", "False and self._counted("),
+        (ANSWERS, "-k", "as_it_was"),
+    ),
+    Guard(
+        "server: what has ended is not stored again",
+        Cut(f"{SERVER}/sql/known.sql", "task.id = ended.id", "false"),
+        ("tests/store/test_postgres_together.py", "-k", "not_run_again"),
+    ),
+    Guard(
+        "server: a node's time is not behind",
+        Cut(f"{SERVER}/session.py", "Heard(now, self._asked_at)", "Heard(now, time.monotonic())"),
+        ("tests/store/test_postgres_trouble.py", "-k", "not_behind"),
+    ),
+    Guard(
+        "a node ends before its lease",
+        Cut(f"{ENGINE}/node.py", "left = self._lease.turned()", "left = max(1.0, self._lease.turned())"),
+        ("tests/engine/test_leases.py", "-k", "killed_before"),
     ),
 )
 
