@@ -200,6 +200,19 @@ def test_who_was_interrupted_at_the_very_end_goes_on(source: SqliteStore, target
     assert dumped(target) == before
 
 
+def test_never_are_both_open(source: SqliteStore, open_store: Open) -> None:
+    class Stuck(SqliteStore):
+        def move(self, move: Move | None) -> None:
+            if move is None:
+                raise StoreError("no")
+            super().move(move)
+
+    target = open_store(kind=Stuck)
+    with pytest.raises(StoreError, match="no"):
+        move(source, target)
+    assert what(source, target) == ["left", "coming"]
+
+
 def test_what_was_moved_is_not_moved_again(source: SqliteStore, target: SqliteStore, open_store: Open) -> None:
     move(source, target)
     for taker in (target, open_store()):
