@@ -12,7 +12,6 @@ import pytest
 
 from duly.core.order import BACK_BASE, Place
 from duly.core.outcome import Interrupted
-from duly.core.task import Held
 from duly.ports import Request
 from duly.store.postgres import session
 from duly.store.postgres.floors import LATE_MICROSECONDS, WHOLE_MICROSECONDS, Floors
@@ -27,14 +26,10 @@ MANY = 1_000
 _numbers = count()
 
 
-def held(rank: int, *, lane: int = 1, band: int = 1, **more: int) -> Held:
-    return Held(1, 1, "id", lane, band, rank, 1, **more)
-
-
-def floors(*claims: Held, now: int = NOW) -> Floors:
+def floors(*first: tuple[int, int, int], now: int = NOW) -> Floors:
     made = Floors()
-    made.claimed([], now)
-    made.claimed(claims, now + 1)
+    made.found([], now)
+    made.found(first, now + 1)
     return made
 
 
@@ -42,34 +37,23 @@ def test_at_first_a_lane_is_read_as_a_whole() -> None:
     assert Floors().ranges([1]) == {"ranges": f"[[1,-1,0,{1 << 14},0]]", "gaps": "[]"}
 
 
-def test_next_it_is_read_from_the_first_that_was_claimed_with_what_is_ahead_of_all_that_wait() -> None:
-    ranges = floors(held(BACK_BASE + 7), held(BACK_BASE + 9)).ranges([1, 2])
+def test_next_it_is_read_from_what_was_found_first_with_what_is_ahead_of_all_that_wait() -> None:
     floor = BACK_BASE + 7
-    assert ranges["ranges"] == f"[[1,-1,0,1,{BACK_BASE}],[1,1,{floor},{1 << 14},0],[2,-1,0,{1 << 14},0]]"
-    assert ranges["gaps"] == f"[[1,1,{BACK_BASE},1,{floor}]]"
-
-
-@pytest.mark.parametrize("claim", [held(-7), held(7), held(BACK_BASE + 1, suspect=1), held(BACK_BASE + 1, verdict=6)])
-def test_what_is_found_by_other_ways_raises_no_floor(claim: Held) -> None:
-    assert floors(claim).ranges([1]) == Floors().ranges([1])
+    assert floors((1, 1, floor)).ranges([1, 2]) == {
+        "ranges": f"[[1,-1,0,1,{BACK_BASE}],[1,1,{floor},{1 << 14},0],[2,-1,0,{1 << 14},0]]",
+        "gaps": f"[[1,1,{BACK_BASE},1,{floor}]]",
+    }
 
 
 def test_a_floor_stays_behind_the_present() -> None:
-    ranges = floors(held(BACK_BASE + NOW)).ranges([1])
+    ranges = floors((1, 1, BACK_BASE + NOW)).ranges([1])
     assert ranges["gaps"] == f"[[1,1,{BACK_BASE},1,{BACK_BASE + NOW + 1 - LATE_MICROSECONDS}]]"
-
-
-def test_a_floor_is_not_lowered_by_what_is_claimed_once_more() -> None:
-    made = floors(held(BACK_BASE + 7))
-    before = made.ranges([1])
-    made.claimed([held(BACK_BASE + 3)], NOW + 2)
-    assert made.ranges([1]) == before
 
 
 @pytest.mark.parametrize("now", [NOW + WHOLE_MICROSECONDS, NOW - 1])
 def test_floors_are_given_up_after_a_while_and_when_the_time_has_gone_back(now: int) -> None:
-    made = floors(held(BACK_BASE + 7))
-    made.claimed([held(BACK_BASE + 9)], now)
+    made = floors((1, 1, BACK_BASE + 7))
+    made.found([(1, 1, BACK_BASE + 9)], now)
     assert made.ranges([1]) == Floors().ranges([1])
 
 
@@ -127,6 +111,14 @@ def test_what_was_committed_long_after_it_was_submitted_is_claimed_within_ten_se
     assert late.id in {task.id for task in [*hands.claim(1), *hands.claim(1)]}
 
 
+def test_what_another_looked_at_and_left_is_claimed_by_who_comes_next(hands: Hands, url: str) -> None:
+    with psycopg.connect(url) as other:
+        query = f"select id from {hands.store.address.schema}.task where state = 2 order by key limit 1 for update"
+        ((left,),) = other.execute(query.encode()).fetchall()
+        assert left not in {task.id for task in hands.claim(2)}
+    assert [task.id for task in hands.claim(1)] == [left]
+
+
 def test_what_was_claimed_is_not_read_again_while_an_old_snapshot_is_held(url: str, hands: Hands) -> None:
     store = hands.store
     assert isinstance(store, PostgresStore)
@@ -144,6 +136,7 @@ def read(url: str, store: PostgresStore, floors: Floors) -> int:
     query = session.load(store.address.schema)["claim"]
     values = {
         **floors.ranges([1]), "most": 1, "free": 1, "worst_band": None, "worst_rank": None, "most_bytes": 1,
+        "back": BACK_BASE,
         "node": 1, "number": 1 << 30, "after_suspect": False,
     }  # fmt: skip
     with psycopg.connect(url) as connection:

@@ -31,6 +31,7 @@ VALUES: dict[str, Any] = {
     "worst_band": None,
     "worst_rank": None,
     "most_bytes": 1 << 26,
+    "back": 1 << 60,
     "after_suspect": False,
     "ids": ["one", "two"],
     "id": "one",

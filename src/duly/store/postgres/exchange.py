@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from duly.core.lifecycle import CANCEL
+from duly.core.order import BACK_BASE
 from duly.core.task import Held, Release, State, shown
 from duly.ports import Asked, Next, Reply, Request, Retried, Want
 from duly.store.apart import MOST_BYTES, named
@@ -25,6 +26,7 @@ MAY_NAME = '"#['
 
 _asked = msgspec.json.Decoder(list[Asked]).decode
 _due = msgspec.json.Decoder(tuple[int, str]).decode
+_first = msgspec.json.Decoder(list[tuple[int, int, int]]).decode
 _held = msgspec.json.Decoder(list[Held]).decode
 _plan = msgspec.json.encode(CANCEL).decode()
 
@@ -46,6 +48,7 @@ class Exchange:
         self.ring = set(request.ring)
         self.missed: list[tuple[int, int]] = []
         self.unreleased: set[int] = set()
+        self.first: list[tuple[int, int, int]] = []
         self.again = self.apart = False
         self.says = not request.empty()
         self._readers: list[Callable[[list[Row]], None]] = []
@@ -120,8 +123,9 @@ class Exchange:
             self._add("due")
         after_suspect = False
         for want in wants:
-            ranges = (_NO_FLOORS if want.suspect or want.cleanup else self._floors).ranges(want.lanes)
-            self._add(_query(want), self._claimed, **ranges, **_wanted(want, node, number, after_suspect=after_suspect))
+            floors, read = (_NO_FLOORS, self._claimed) if want.suspect or want.cleanup else (self._floors, self._found)
+            bindings = _wanted(want, node, number, after_suspect=after_suspect)
+            self._add(_query(want), read, **floors.ranges(want.lanes), **bindings)
             after_suspect = after_suspect or want.suspect
         if wants and not self.says:
             self._add("count_claims", node=node, number=number)
@@ -164,9 +168,14 @@ class Exchange:
         self.reply.submitted.update(dict.fromkeys(known, "existing"))
 
     def _claimed(self, rows: list[Row]) -> None:
-        ((claims,),) = rows
+        ((claims, _),) = rows
         self.reply.claims += _held(claims)
         self.apart = self.apart or MAY_NAME in claims
+
+    def _found(self, rows: list[Row]) -> None:
+        """What was claimed, and what came first of what is ready."""
+        self._claimed(rows)
+        self.first += _first(rows[0][1])
 
     def looked(self, rows: list[Row]) -> None:
         """Take in what a node is to know."""
@@ -190,6 +199,7 @@ def _wanted(want: Want, node: int, number: int, *, after_suspect: bool) -> dict[
         "worst_band": worst_band,
         "worst_rank": worst_rank,
         "most_bytes": MOST_BYTES,
+        "back": BACK_BASE,
         "node": node,
         "number": number,
     }

@@ -1,17 +1,16 @@
 """Where a claim begins to read: behind what was claimed before, since rows that are dead may still lie there.
 
 While somebody anywhere in the database holds an old snapshot, no row that ends can be removed, and each claim would
-read past all that were ever claimed. So of what is at the back of its band a claim begins at the first task of the last
-claim, the floor. What comes to be ready below it, being retried, rescued or dated, is found by an index that holds
-nothing else; what was committed long after it was submitted, by reading the whole once in a while.
+read past all that were ever claimed. So of what is at the back of its band a claim begins at the first task that the
+last one found, the floor. What comes to be ready below it, being retried, rescued or dated, is found by an index that
+holds nothing else; what was committed long after it was submitted, by reading the whole once in a while.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from duly.core.order import BACK_BASE
-from duly.core.task import Held
 from duly.store.rows import text
 
 WHOLE_MICROSECONDS = 10_000_000
@@ -45,17 +44,12 @@ class Floors:
             ranges.append((lane, *begin, *_LAST))
         return {"ranges": text(ranges) or "[]", "gaps": text(gaps) or "[]"}
 
-    def claimed(self, claims: Sequence[Held], now: int) -> None:
-        """Raise floors to the first of what was claimed just now, or give all of them up."""
+    def found(self, first: Iterable[tuple[int, int, int]], now: int) -> None:
+        """Raise floors to what was found first just now, as (lane, band, rank), or give all of them up."""
         if now < self._now or now - self._since >= WHOLE_MICROSECONDS:
             self._floors.clear()
-            self._since = self._now = now
-            return
+            self._since = now
+        else:
+            for lane, band, rank in first:
+                self._floors.setdefault(lane, {})[band] = min(rank, BACK_BASE + now - LATE_MICROSECONDS)
         self._now = now
-        first: dict[tuple[int, int], int] = {}
-        for held in reversed(claims):
-            floor = self._floors.get(held.lane, {}).get(held.band, BACK_BASE)
-            if held.rank >= floor and not held.suspect and held.verdict is None:  # which are found otherwise
-                first[held.lane, held.band] = held.rank
-        for (lane, band), rank in first.items():
-            self._floors.setdefault(lane, {})[band] = min(rank, BACK_BASE + now - LATE_MICROSECONDS)

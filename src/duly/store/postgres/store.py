@@ -60,7 +60,7 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
             return Reply(now=self.now(), done=False)
         if done:
             self._hear(exchange.reply.now)
-            self._floors.claimed(exchange.reply.claims, exchange.reply.now)
+            self._floors.found(exchange.first, exchange.reply.now)
         reply = self._finished(exchange, reply.retried) if done else self._as_it_was(exchange, reply.retried)
         if exchange.apart:
             self._read_payloads(reply.claims, places_apart(reply.claims))

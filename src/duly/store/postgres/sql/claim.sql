@@ -1,12 +1,13 @@
 -- Claims tasks for a node: the number of the claim grows, and the attempt counts from now on. Returned is all that a
 -- holder is to know, as one JSON array in the order of Held and of urgency. More candidates are looked at than are wanted,
 -- since others choose at the same time. `free` are taken at once, others only if they are more urgent than `worst`;
--- of large payloads no more than :most_bytes together, but always one. For what is read of lanes, see floors.py. `state + 0` keeps PostgreSQL, which knows nothing of a
--- young table, from looking for keys in the index of all that is ready.
+-- of large payloads no more than :most_bytes together, but always one. What is read of lanes says floors.py, which is
+-- told what came first in each lane and band. `state + 0` keeps PostgreSQL, which knows nothing of a young table, from
+-- looking for keys in the index of all that is ready.
 with candidate as materialized (
-    select found.key, found.band, found.rank
+    select found.key, found.band, found.rank, found.lane
     from (
-        select ready.key, ready.band, ready.rank
+        select ready.key, ready.band, ready.rank, (wanted ->> 0)::integer as lane
         from jsonb_array_elements(:ranges::jsonb) as wanted
         cross join lateral (
             select key, band, rank from {schema}.task
@@ -16,7 +17,7 @@ with candidate as materialized (
             order by band, rank, key limit 2 * :most
         ) as ready
         union all
-        select again.key, again.band, again.rank
+        select again.key, again.band, again.rank, null
         from jsonb_array_elements(:gaps::jsonb) as gap
         cross join lateral (
             select key, band, rank from {schema}.task
@@ -59,5 +60,10 @@ claimed as (
 select coalesce(json_agg(json_build_array(
     key, claim, id, lane, band, rank, attempt, deaths, losses, began, suspect, verdict, cleanup,
     coalesce(owed, '[]')::json, submitted, bell, origin, options, info, payload
-) order by band, rank, key), '[]')::text
+) order by band, rank, key), '[]')::text, (
+    select coalesce(json_agg(json_build_array(lane, band, rank)), '[]')::text
+    from (
+        select lane, band, min(rank) as rank from candidate where lane is not null and rank >= :back group by lane, band
+    ) as first
+)
 from claimed
