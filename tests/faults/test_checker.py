@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import apsw
+import psycopg
 import pytest
 
 import duly
@@ -299,3 +300,27 @@ def test_ten_thousand_tasks_are_read_in_about_a_second(tmp_path):
         begin = time.monotonic()
         assert violations(tmp_path / "duly.db", ids, settled=False) == []
     assert time.monotonic() - begin < 5  # on a loaded machine
+
+
+DAMAGES = (
+    ("I12", "insert into duly.task select * from duly.ended where id = %s"),
+    ("I12", "update duly.ended set state = 2 where id = %s"),
+    ("I1", "delete from duly.ended where id = %s"),
+    ("I4", "update duly.ended set claim = 1 where id = %s"),
+    ("I5", "update duly.ended set attempt = 9 where id = %s"),
+    ("I7", "delete from duly.event where first = 2 and task = (select key from duly.ended where id = %s)"),
+    ("I3", "update duly.event set attempt = 4 where task = (select key from duly.ended where id = %s)"),
+)
+
+
+@pytest.mark.parametrize("place", ["postgres"], indirect=True)
+def test_what_is_wrong_with_a_servers_store_is_found_as_well(place: Place) -> None:
+    ids = [place.app.submit("faults:flaky", {"fails": 1}).id for _ in DAMAGES]
+    place.start("-c", "1")
+    eventually(lambda: len(place.app.ended(ids)) == len(ids))
+    assert violations(place.url, ids, read(place.effects)) == []
+    with psycopg.connect(place.url) as connection:
+        for task_id, (_, damage) in zip(ids, DAMAGES, strict=True):
+            connection.execute(damage.encode(), [task_id])
+    wrong = {(one.invariant, one.task or one.text[:36]) for one in violations(place.url, ids, read(place.effects))}
+    assert {(invariant, task_id) for task_id, (invariant, _) in zip(ids, DAMAGES, strict=True)} <= wrong
