@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from duly.app import App
 from tests.engine import family
 from tests.engine.making import SECONDS
-from tests.helpers import no_descriptors
+from tests.helpers import eventually, no_descriptors
 
 TEXT = "x" * 100_000
 
@@ -34,3 +35,15 @@ def test_fewer_runners_than_were_asked_for_do_all_and_large_values_come_through(
         assert all(child.result(timeout=SECONDS) == TEXT for child in children)
     assert "the last descriptors" in caplog.text
     assert {app.look(handle.id)[0].attempt for handle in [*handles, *parents, *children]} == {1}
+
+
+def test_where_none_is_left_to_listen_by_who_waits_is_told_all_the_same(database: str) -> None:
+    with App(database, poll=0.1) as app:
+        echo = app.action("family:echo")(family.echo)
+        handle = echo.submit(TEXT)
+        with ThreadPoolExecutor(1) as threads:
+            with no_descriptors():
+                result = threads.submit(handle.result, timeout=SECONDS)
+                eventually(lambda: app._thread._mute)
+            with app.worker(1):
+                assert result.result(SECONDS) == TEXT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -70,7 +71,9 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
 
     def ripples(self) -> ServerBell | None:
         """Return what feels others' writes, or None if one must look for them."""
-        return ripples_of(self.address)
+        with suppress(OSError):  # no descriptor is left, say
+            return ripples_of(self.address)
+        return None
 
     def _submit_alone(self, request: Request) -> Reply:
         """Store one task by one statement, and so in a third of the time."""
