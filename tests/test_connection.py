@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,6 +18,7 @@ import duly
 from duly.engine.asking import ask, call
 from duly.errors import OptionInvalid, StoreForeign, StoreReadOnly
 from tests.engine import errands
+from tests.helpers import eventually
 
 SECONDS = 30
 
@@ -201,6 +204,22 @@ def test_a_role_that_may_not_is_told_so(app: duly.App, connection: psycopg.Conne
     with pytest.raises(StoreReadOnly, match="may not store tasks"):
         app.submit("invoice:send", connection=connection)
     connection.rollback()
+
+
+def test_what_is_under_way_when_a_store_moves_is_moved_and_nothing_after_it(
+    app: duly.App, connection: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    app.submit("invoice:send", connection=connection)
+    moving = threading.Thread(target=app.copy_to, args=[f"sqlite:///{tmp_path}/new.db"])
+    moving.start()
+    waiting = "select 1 from pg_locks where not granted and relation = 'duly.task'::regclass"
+    eventually(lambda: connection.execute(waiting).fetchall())
+    connection.commit()
+    moving.join(SECONDS)
+    with pytest.raises(duly.StoreMoved, match=r"was moved to sqlite:.*/new\.db"):
+        app.submit("invoice:send", connection=connection)
+    with duly.App(f"sqlite:///{tmp_path}/new.db") as new:
+        assert len(list(new.tasks())) == 1
 
 
 @pytest.mark.parametrize("given", ["postgresql://x", 5, object()])
