@@ -163,6 +163,17 @@ def test_who_submitted_is_rung_at_the_end_and_nobody_else(
     assert not rung(others, 0.05)
 
 
+def test_each_end_is_rung_however_soon_after_another(opened: Open, listening: Callable[..., ServerBell]) -> None:
+    hands = Hands(opened())
+    mine = listening(ServerBell(hands.store.address))
+    for _ in range(5):
+        hands.submit(bell=mine.address)
+    for held in hands.claim():
+        hands.exchange(changes=[ended(held)], ring={held.bell})
+        assert rung(mine, 0.5), "who waits for a task hears of its end at a poll alone"
+        mine.silence()
+
+
 def test_a_bell_hears_again_after_its_server_was_away(
     own_server: Server, opened: Open, listening: Callable[..., ServerBell]
 ) -> None:

@@ -7,10 +7,8 @@ from collections.abc import Iterable
 
 from duly.ports import Request
 
-REST_SECONDS = 0.005
-"""How often a bell is rung at most. What comes sooner is rung with what comes next, or found by a poll."""
-
-_MANY = 1_000
+REST_SECONDS = 0.002
+"""How often all nodes are rung at most, and ripples made. What comes sooner comes with what is next, or with a poll."""
 
 
 def channel_of_nodes(schema: str) -> str:
@@ -30,29 +28,33 @@ class Ringer:
         self._nodes = channel_of_nodes(schema)
         self._ripples = channel_of_ripples(schema)
         self._late: set[str] = set()
-        self._rung_at: dict[str, float] = {}
+        self._rung_at = 0.0
 
     def after(self, request: Request, submitters: Iterable[str]) -> list[str]:
-        """Return which bells are to be rung now that a request was carried out."""
-        ready = request.submits or request.cancels or request.retries
-        told = request.changes or request.rejections or request.cancels or request.retries
-        return self._due({*submitters, self._nodes if ready else "", self._ripples if told else ""})
+        """Return which bells are to be rung now that a request was carried out.
+
+        Who submitted may wait for just this end: that one is rung each time.
+        """
+        if request.submits or request.cancels or request.retries:
+            self._late.add(self._nodes)
+        if request.changes or request.rejections or request.cancels or request.retries:
+            self._late.add(self._ripples)
+        return self._due([bell for bell in submitters if bell])
 
     def of_nodes(self) -> list[str]:
         """Return the bell of all nodes, if it is to be rung now."""
-        return self._due({self._nodes})
+        self._late.add(self._nodes)
+        return self._due([])
 
     def is_rested(self) -> bool:
-        """Whether any bell may be rung now."""
-        now = time.monotonic()
-        return all(now - at >= REST_SECONDS for at in self._rung_at.values())
+        """Whether all bells may be rung now."""
+        return time.monotonic() - self._rung_at >= REST_SECONDS
 
-    def _due(self, channels: set[str]) -> list[str]:
-        now, late = time.monotonic(), self._late
-        late |= channels - {""}
-        due = [channel for channel in late if now - self._rung_at.get(channel, 0.0) >= REST_SECONDS]
-        late.difference_update(due)
-        if len(self._rung_at) > _MANY:
-            self._rung_at.clear()
-        self._rung_at.update(dict.fromkeys(due, now))
+    def _due(self, own: list[str]) -> list[str]:
+        if not own and not (self._late and self.is_rested()):
+            return []
+        due = [*own, *self._late]
+        if self._late:
+            self._rung_at = time.monotonic()
+            self._late.clear()
         return due
