@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from duly.core.keeping import Keep
+from duly.core.outcome import Success
 from duly.core.task import State
 from duly.errors import (
     DulyError,
@@ -294,3 +295,31 @@ def test_the_time_is_not_behind_by_what_a_transaction_took(database: str, opened
 def waits_for_lock(database: str) -> bool:
     with psycopg.connect(database, autocommit=True) as connection:
         return connection.execute("select from pg_locks where not granted").rowcount > 0
+
+
+@pytest.mark.parametrize("what", ["payload", "value"])
+def test_a_large_text_that_a_killed_server_has_forgotten_is_written_again(
+    what: str, database: str, opened: Open
+) -> None:
+    """Its pieces go first, and wait for no disk: only the row that names them does."""
+    store = opened()
+    hands = Hands(store)
+    task_id = hands.submit()
+    (held,) = hands.claim(1)
+    with psycopg.connect(database) as other, ThreadPoolExecutor() as pool:
+        other.execute("lock table duly.task")
+        if what == "payload":
+            task_id = "large"
+            done = pool.submit(hands.submit, task_id, payload=LARGE)
+        else:
+            done = pool.submit(hands.finish, held, Success(LARGE))
+        eventually(lambda: waits_for_lock(database))
+        with psycopg.connect(database, autocommit=True) as server:
+            ((first,),) = server.execute("select min(number) from duly.chunk").fetchall()
+            server.execute("delete from duly.loose; delete from duly.chunk")
+            server.execute(f"alter table duly.chunk alter number restart {first}".encode())
+        opened()._keep_apart(LARGE[::-1])  # it gets the same numbers, if it is the server that gives them
+        other.rollback()
+        done.result(30)
+    (row,) = store.find([task_id])
+    assert store.large(row.key, "payload" if what == "payload" else "value") == LARGE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -12,6 +13,9 @@ from duly.errors import StoreBusy, StoreFull, StoreUnavailable
 from duly.ports import Part
 from duly.store.apart import KEPT_SECONDS, Reference, named, pieces
 from duly.store.postgres.session import Session, Statement
+
+NUMBER_BITS = 52
+"""So many that no number comes twice, and that JSON carries each as it is."""
 
 
 class Large(Session):
@@ -36,8 +40,9 @@ class Large(Session):
         return str(Reference(len(whole), [self._add_chunk(piece) for piece in pieces(whole)]))
 
     def _add_chunk(self, piece: str) -> int:
-        (((number,),),) = self._transact(Statement("add_chunk", {"data": piece}), durable=False)
-        return int(number)
+        number = secrets.randbits(NUMBER_BITS)
+        self._transact(Statement("add_chunk", {"number": number, "data": piece}), durable=False)
+        return number
 
     def _whole(self, reference: Reference) -> str:
         """Read a text that is kept apart; what is damaged or gone is no JSON, which ends a task as invalid."""

@@ -23,11 +23,17 @@ from duly.store.postgres.nodes import Nodes
 from duly.store.postgres.reading import Reading
 from duly.store.postgres.rows import events_of
 from duly.store.postgres.session import Statement
-from duly.store.postgres.trouble import REFUSED
+from duly.store.postgres.trouble import REFUSED, Refused
 from duly.store.postgres.wire import Row
 from duly.store.rows import only_submits, with_children
 
 _held = msgspec.json.Decoder(list[Held]).decode
+
+SWEPT = "swept"
+"""What a transaction is refused for that names what is not kept apart any more."""
+
+TRIES = 5
+"""How often what is kept apart is written at most, where each time a server is killed meanwhile."""
 
 
 class PostgresStore(Reading, Lanes, Nodes, Moving):
@@ -51,12 +57,8 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
         large = has_large(request)
         if not large and len(request.submits) == 1 and only_submits(request):
             return self._submit_alone(request)
-        if large:
-            self._sweep()
-            request = without_large(request, self._keep_apart)
         reply, releases = self._releases(request.retries) if request.retries else (Reply(now=0), {})
-        exchange = Exchange(request, releases, self._floors, large=large)
-        done = self._send(exchange) if request.node is None else self._send_numbered(exchange)
+        exchange, done = self._sent_large(request, releases) if large else self._sent(request, releases)
         if done is None:
             return Reply(now=self.now(), done=False)
         if done:
@@ -68,6 +70,25 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
         self._ring(self._ringer.after(request, exchange.ring))
         self._unsure.pop(request.node or 0, None)  # not before: what was read after the commit is part of the answer
         return reply
+
+    def _sent(
+        self, request: Request, releases: dict[str, Release], *, large: bool = False
+    ) -> tuple[Exchange, bool | None]:
+        exchange = Exchange(request, releases, self._floors, large=large)
+        return exchange, self._send(exchange) if request.node is None else self._send_numbered(exchange)
+
+    def _sent_large(self, request: Request, releases: dict[str, Release]) -> tuple[Exchange, bool | None]:
+        """Send it after what is too large for a row; and that once more, if a server that was killed has lost it."""
+        self._sweep()
+        tries, shaken = TRIES, self._shaken
+        while True:
+            try:
+                return self._sent(without_large(request, self._keep_apart), releases, large=True)
+            except Refused as error:
+                tries -= 1
+                if not tries or SWEPT not in str(error):
+                    raise
+                self._shaken = shaken  # nothing of it was done
 
     def ripples(self) -> ServerBell | None:
         """Return what feels others' writes, or None if one must look for them."""
