@@ -133,6 +133,8 @@ def keyed(app: duly.App, **options: Any) -> object:
         (lambda app: list(app.tasks(since=True)), "bad since True"),
         (lambda app: app.handle(5), "bad task id 5"),
         (lambda app: app.cancel("x", 5), "bad reason 5"),
+        (lambda app: app.cancel("x", "a\0b"), "bad reason 'a.*NUL"),
+        (lambda app: app.cancel("x", "\ud800"), "bad reason .*UTF-8"),
         (lambda app: app.cancel(state="ready", reason=None), "bad reason None"),
         (lambda app: app.submit_many(5), "passports are wanted"),
         (lambda app: app.passport("mail:send", version="x"), "bad version 'x'"),

@@ -323,9 +323,19 @@ def lane_of(passport: Passport) -> tuple[str, str, int]:
 
 
 def check_reason(reason: Any) -> None:
-    """Raise `OptionInvalid` for what could not be kept as the reason of a cancel."""
+    """Raise `OptionInvalid` for what not every store could keep as the reason of a cancel."""
     if not isinstance(reason, str):
         raise OptionInvalid(f"bad reason {reason!r}: text that is kept with the task")
+    if "\0" in reason or not _is_utf8(reason):
+        raise OptionInvalid(f"bad reason {reason!r}: text that is kept with the task, in UTF-8 and without NUL")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def last_of(rows: Sequence[TaskRow]) -> After:
