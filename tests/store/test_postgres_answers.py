@@ -123,11 +123,12 @@ def test_an_answer_that_stays_away_is_asked_for_by_the_next_call(proxy: Proxy, h
     done, other = hands.submit(), hands.submission()
     held = hands.claim_one()
     hands.store.patience = 0.0
-    lose(proxy, Fate.SWALLOW)
+    proxy.decide(lambda _: Fate.SWALLOW)  # also when it is asked for over another connection
     request = Request(node=hands.node, number=hands.number + 1, changes=[ended(held)])
     with pytest.raises(StoreAway):
         hands.store.exchange(request)
     request.submits = [other]  # somebody else's, that came meanwhile
+    proxy.decide(lambda _: Fate.PASS)
     hands.store.patience = 10.0
     reply = hands.store.exchange(request)
     assert (reply.anew, reply.counted, reply.misses, reply.submitted) == (True, True, [], {other.id: "created"})
@@ -138,7 +139,7 @@ def test_a_node_that_was_given_up_meanwhile_is_told_so(proxy: Proxy, hands: Hand
     hands.submit()
     held = hands.claim_one()
     hands.store.patience = 0.0
-    lose(proxy, Fate.SWALLOW)
+    proxy.decide(lambda _: Fate.SWALLOW)  # also when it is asked for over another connection
     request = Request(node=hands.node, number=hands.number + 1, changes=[ended(held)], wants=[Want([hands.lane], 1)])
     with pytest.raises(StoreAway):
         hands.store.exchange(request)
@@ -147,6 +148,7 @@ def test_a_node_that_was_given_up_meanwhile_is_told_so(proxy: Proxy, hands: Hand
     other.open()
     assert [node.number for node in other.dead()] == [hands.node]
     other.close()
+    proxy.decide(lambda _: Fate.PASS)
     hands.store.patience = 10.0
     assert not hands.store.exchange(request).done
 
