@@ -1,4 +1,4 @@
-"""PostgreSQL for tests: servers of their own from the wheel's programs, which a test may stop, kill, start, promote.
+"""PostgreSQL for tests and benchmarks: servers from the wheel's programs, which one may stop, kill, start, promote.
 
 They keep what they acknowledge (nothing of fsync and its kin is turned off), listen on a Unix socket and a port of the
 loopback, where a password is asked for, and end with the process that started them, however that ends.
