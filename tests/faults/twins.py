@@ -156,7 +156,7 @@ GUARDS = (
     Guard(
         "server: who is given up is refused",
         Cut(f"{SERVER}/sql/exchange.sql", " and not lost"),
-        (ANSWERS, "-k", "given_up_meanwhile"),
+        ("tests/store/test_postgres_trouble.py", "-k", "silent_for_too_long"),
     ),
     Guard(
         "server: an exchange is carried out once",

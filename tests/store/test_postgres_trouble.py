@@ -30,7 +30,7 @@ from duly.store.postgres.address import address_of
 from duly.store.postgres.connection import Server as Told
 from duly.store.postgres.connection import refuse
 from duly.store.postgres.store import PostgresStore
-from duly.testing.store_hands import LARGE, Hands
+from duly.testing.store_hands import LARGE, Hands, ended
 from tests.helpers import eventually
 from tests.server import Databases, Server, free_port
 
@@ -323,3 +323,14 @@ def test_a_large_text_that_a_killed_server_has_forgotten_is_written_again(
         done.result(30)
     (row,) = store.find([task_id])
     assert store.large(row.key, "payload" if what == "payload" else "value") == LARGE
+
+
+def test_a_node_that_was_silent_for_too_long_is_refused_from_then_on(run: Callable[[str], None], opened: Open) -> None:
+    hands = Hands(opened())
+    task_id = hands.submit()
+    (held,) = hands.claim(1)
+    run("update duly.node set seen = 0")
+    assert [node.number for node in opened().dead()] == [hands.node]
+    reply = hands.store.exchange(Request(node=hands.node, number=hands.number + 1, changes=[ended(held)]))
+    assert not reply.done
+    assert (hands.told(task_id), hands.store.find([task_id])[0].state) == ([], State.RUNNING)
