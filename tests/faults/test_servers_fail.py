@@ -221,3 +221,19 @@ def back(moments: list[int], ready: int, rate: float) -> float:
         if sum(begin <= moment < begin + 1_000_000 for moment in moments) >= rate:
             return step / 10
     return 2 * BACK_SECONDS
+
+
+@pytest.mark.parametrize("place", WAYS[:1], indirect=True)
+def test_a_worker_ends_when_it_is_told_to_though_its_server_is_away(place: Place, own_server: Server) -> None:
+    worker = place.start("-c", "1")
+    hanging = place.app.submit("faults:hang")
+    eventually(lambda: place.kinds(hanging)[-1] == "start")
+    own_server.kill()
+    assert place.stop(worker) == 0, place.said()
+    assert not place.left()
+    own_server.start()
+    place.start("-c", "1")
+    eventually(lambda: place.kinds(hanging).count("start") == 2)
+    assert (place.row(hanging).attempt, place.row(hanging).deaths) == (1, 0)
+    assert hanging.cancel(wait=20) == "asked"
+    check(place, [hanging.id])
