@@ -153,6 +153,13 @@ def test_a_node_that_was_given_up_meanwhile_is_told_so(proxy: Proxy, hands: Hand
     assert not hands.store.exchange(request).done
 
 
+def test_a_piece_of_a_large_text_may_be_written_twice(proxy: Proxy, hands: Hands) -> None:
+    lose(proxy, Fate.SWALLOW, 1, 2)
+    task_id = hands.submit(payload=LARGE)
+    (row,) = hands.store.find([task_id])
+    assert (proxy.hits, hands.store.large(row.key, "payload")) == (2, LARGE)
+
+
 def test_a_connection_that_is_cut_between_exchanges_costs_nothing(proxy: Proxy, hands: Hands) -> None:
     for _ in range(3):
         hands.submit()

@@ -12,7 +12,9 @@ from duly.core.task import Held
 from duly.errors import StoreBusy, StoreFull, StoreUnavailable
 from duly.ports import Part
 from duly.store.apart import KEPT_SECONDS, Reference, named, pieces
+from duly.store.postgres.connection import Connection
 from duly.store.postgres.session import Session, Statement
+from duly.store.postgres.wire import Row
 
 NUMBER_BITS = 52
 """So many that no number comes twice, and that JSON carries each as it is."""
@@ -40,9 +42,13 @@ class Large(Session):
         return str(Reference(len(whole), [self._add_chunk(piece) for piece in pieces(whole)]))
 
     def _add_chunk(self, piece: str) -> int:
-        number = secrets.randbits(NUMBER_BITS)
-        self._transact(Statement("add_chunk", {"number": number, "data": piece}), durable=False)
-        return number
+        ((number,),) = self._insist(lambda connection, _: self._written(connection, piece))
+        return int(number)
+
+    def _written(self, connection: Connection, piece: str) -> list[Row]:
+        """Write a piece under a number that was never used, not even by a try before whose answer was lost."""
+        add = Statement("add_chunk", {"number": secrets.randbits(NUMBER_BITS), "data": piece})
+        return self._carry_out(connection, [add], durable=False)[0]
 
     def _whole(self, reference: Reference) -> str:
         """Read a text that is kept apart; what is damaged or gone is no JSON, which ends a task as invalid."""
