@@ -46,7 +46,7 @@ def test_the_promises_hold_while_the_server_and_the_way_to_it_fail_too(
                 mayhem.may(1, restart)
                 for _ in range(2):
                     mayhem.mix("0.2")
-                mayhem.go_on(run.count(100))
+                mayhem.go_on(run.count(100), (0.3, 2.0))  # what a node held that is killed waits for its lease
                 proxy.decide(lambda _: Fate.PASS)
                 mayhem.settle()
         finally:
