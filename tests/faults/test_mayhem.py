@@ -10,7 +10,7 @@ from tests.faults.mayhem import Mayhem
 from tests.faults.pooler import Pooler
 from tests.faults.proxy import Fate, Proxy
 from tests.faults.run import Run
-from tests.place import ON_BOTH, Place
+from tests.place import ON_BOTH, SOAK, Place
 from tests.server import Server
 
 
@@ -23,7 +23,7 @@ def test_whatever_is_asked_for_and_whatever_goes_wrong_the_promises_hold(run: Ru
         mayhem.settle()
 
 
-@pytest.mark.parametrize("way", ["direct", "pooled"])
+@pytest.mark.parametrize("way", ["direct", "pooled"] if SOAK else ["direct"])
 def test_the_promises_hold_while_the_server_and_the_way_to_it_fail_too(
     run: Run, own_server: Server, tmp_path: Path, way: str
 ) -> None:

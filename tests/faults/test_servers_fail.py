@@ -28,7 +28,7 @@ SLEEPS = 300
 SLEEPERS = 5
 """Nodes of six that stand still at once."""
 
-RECOVERIES = 20
+RECOVERIES = 10
 BACK_SECONDS = 5.0
 BACK = 0.9
 SECONDS_BEFORE = 3.0
@@ -54,6 +54,7 @@ def made(tmp_path: Path) -> Iterator[Made]:
 
 
 WAYS = ("direct", "pooled")
+DIRECT_BUT_IN_SOAK = pytest.mark.parametrize("place", WAYS if SOAK else WAYS[:1], indirect=True)
 
 
 @pytest.fixture(params=WAYS)
@@ -77,6 +78,7 @@ def settle(place: Place, load: Load, killer: Killer) -> None:
     assert {task.state for task in place.app.tasks()} == {"succeeded"}
 
 
+@DIRECT_BUT_IN_SOAK
 def test_the_server_is_stopped_or_killed_and_started_every_few_seconds(
     run: Run, place: Place, killer: Killer, own_server: Server
 ) -> None:
@@ -152,7 +154,7 @@ def test_a_primary_is_killed_and_its_synchronous_standby_promoted(run: Run, post
     primary.end()
 
 
-@pytest.mark.parametrize("place", WAYS if SOAK else WAYS[:1], indirect=True)
+@DIRECT_BUT_IN_SOAK
 def test_nodes_that_stood_still_beyond_their_lease_change_nothing_when_they_go_on(
     run: Run, place: Place, killer: Killer
 ) -> None:

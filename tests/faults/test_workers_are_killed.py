@@ -10,7 +10,7 @@ from tests.faults.checker import GONE_SECONDS, check
 from tests.faults.killer import go_on, stop
 from tests.faults.run import Run
 from tests.helpers import alive, eventually
-from tests.place import ON_BOTH, Place
+from tests.place import ON_BOTH, ON_BOTH_IN_SOAK, Place
 
 KILLS = 300
 TASKS = 10_000
@@ -90,7 +90,7 @@ def test_everything_is_killed_at_once_at_any_moment_and_every_task_succeeds(plac
     run.figure("processes killed", killer.hits)
 
 
-@ON_BOTH
+@ON_BOTH_IN_SOAK
 def test_what_was_stopped_and_rescued_changes_nothing_when_it_goes_on(place, run, killer):
     """The zygote and the runners stand still, their supervisor dies, and others do their tasks meanwhile."""
     ids, stopped, went_on = [], 0, 0
