@@ -53,7 +53,7 @@ SUCCESS = Done(1, 7, 10, "success", value="1")
     ],
 )
 def test_an_answer_comes_to_the_outcome_it_names(done: Done, outcome: Outcome) -> None:
-    assert outcome_of_answer(attempt(), done, 250) == outcome
+    assert outcome_of_answer(attempt(), done, 1_250) == outcome
 
 
 def stopped_for(reason: str, *, verdict: int | None = None) -> Attempt:

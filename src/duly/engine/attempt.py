@@ -120,8 +120,11 @@ def said(attempt: Attempt, message: Said, at: int) -> None:
     attempt.events.append((message.kind, at, body))
 
 
-def outcome_of_answer(attempt: Attempt, done: Done, offset: int) -> Outcome:
-    """What an answer comes to, given why the attempt was asked to stop; `offset` is store minus runner clock, in µs."""
+def outcome_of_answer(attempt: Attempt, done: Done, until: int) -> Outcome:
+    """What an answer comes to, given why the attempt was asked to stop.
+
+    `until` is when a snooze ends, by the store's clock.
+    """
     decided = _decided(attempt) if attempt.stopping is not None else None
     if decided is not None:
         return decided
@@ -131,7 +134,7 @@ def outcome_of_answer(attempt: Attempt, done: Done, offset: int) -> Outcome:
         case "failure":
             return _failure(done)
         case "snooze":
-            return Snoozed((done.until or 0) + offset)
+            return Snoozed(until)
         case "raised":
             return Raised(_error(done))
         case "memory":

@@ -541,8 +541,7 @@ class Floor:
         if attempt.began_at is None:
             attempt.started_at = now - done.nanoseconds // 1000
             attempt.events.insert(0, ("start", attempt.started_at, None))
-        offset = now - time.time_ns() // 1000 if done.until is not None else 0
-        outcome = outcome_of_answer(attempt, done, offset)
+        outcome = outcome_of_answer(attempt, done, self._clock.of_wall(done.until) if done.until is not None else 0)
         if done.children:
             outcome = self._inside.adopt(attempt, done.children, outcome)
         self.cycle.finish(attempt, outcome)
