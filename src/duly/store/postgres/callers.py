@@ -19,6 +19,7 @@ from duly.errors import OptionInvalid, StoreForeign, StoreReadOnly
 from duly.ports import Glance, Submission
 from duly.store.apart import Reference, fits, pieces
 from duly.store.postgres.address import Address
+from duly.store.postgres.large import added
 from duly.store.postgres.ringer import channel_of_nodes
 from duly.store.postgres.session import Statement, load
 from duly.store.postgres.trouble import duly_error
@@ -124,7 +125,7 @@ def _without_large(
             continue
         numbers: list[int] = []
         for piece in pieces(submission.payload):
-            ((number,),) = yield Statement("add_chunk", {"data": piece})
+            ((number,),) = yield added(piece)
             numbers.append(number)
         payload = str(Reference(len(submission.payload), numbers))
         small.append(msgspec.structs.replace(submission, payload=payload))

@@ -20,6 +20,11 @@ NUMBER_BITS = 52
 """So many that no number comes twice, and that JSON carries each as it is."""
 
 
+def added(piece: str) -> Statement:
+    """Add a piece under a number that was never used, not even by a try before whose answer was lost."""
+    return Statement("add_chunk", {"number": secrets.randbits(NUMBER_BITS), "data": piece})
+
+
 class Large(Session):
     """Texts that are kept apart."""
 
@@ -46,9 +51,7 @@ class Large(Session):
         return int(number)
 
     def _written(self, connection: Connection, piece: str) -> list[Row]:
-        """Write a piece under a number that was never used, not even by a try before whose answer was lost."""
-        add = Statement("add_chunk", {"number": secrets.randbits(NUMBER_BITS), "data": piece})
-        return self._carry_out(connection, [add], durable=False)[0]
+        return self._carry_out(connection, [added(piece)], durable=False)[0]
 
     def _whole(self, reference: Reference) -> str:
         """Read a text that is kept apart; what is damaged or gone is no JSON, which ends a task as invalid."""
