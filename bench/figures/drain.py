@@ -10,7 +10,7 @@ from bench.raw import echoes, store
 from bench.raw.store import BLOB
 from bench.trial import PATIENCE, Failed, Trial
 
-QUIET_SECONDS = 0.1
+QUIET_SECONDS = 0.5
 """A node that has written nothing for so long has written all it had to."""
 
 
