@@ -148,6 +148,13 @@ def a_date_counts_as_arrival(hands: Hands) -> None:
         assert claims[task_id].rank == expected, f"the rank of a task with the date {date}"
 
 
+def what_is_due_is_ready_though_nobody_claims(hands: Hands) -> None:
+    """A node that wants nothing just now is not told of the same past date again and again."""
+    past = hands.submit(state=State.SCHEDULED, run_at=hands.now() - HOUR)
+    assert hands.exchange().next is None, "a date is told that has come already"
+    assert hands.seen(past) == (State.READY, 0)
+
+
 def many_fall_due_at_once(hands: Hands) -> None:
     """Thousands of tasks with the same date are ready within a few exchanges."""
     at = hands.now() - 1
@@ -180,6 +187,7 @@ CHECKS: tuple[Check, ...] = (
     lanes_are_added_once,
     nothing_starts_before_its_date,
     a_date_counts_as_arrival,
+    what_is_due_is_ready_though_nobody_claims,
     many_fall_due_at_once,
     no_more_is_claimed_than_wanted,
 )

@@ -119,8 +119,7 @@ class Exchange:
     def _serve(self, node: int) -> None:
         """What only a node asks for: what is due, what it claims, whom it is to stop, when to look again."""
         number, wants = self.request.number, self.request.wants
-        if wants:
-            self._add("due")
+        self._add("due")  # also if nothing is wanted: the same date that has come would be told again at once
         after_suspect = False
         for want in wants:
             floors, read = (_NO_FLOORS, self._claimed) if want.suspect or want.cleanup else (self._floors, self._found)
