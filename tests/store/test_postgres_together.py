@@ -20,7 +20,7 @@ from duly.core.outcome import Failure
 from duly.core.task import Held, State
 from duly.ports import CancelAsked, Request
 from duly.store.postgres.store import PostgresStore
-from duly.testing.store_hands import HOUR, POLICY, Hands, ended
+from duly.testing.store_hands import HOUR, LARGE, POLICY, Hands, ended
 from tests.helpers import eventually
 
 T = TypeVar("T")
@@ -268,3 +268,29 @@ def _all_told(workers: list[subprocess.Popen[str]]) -> list[subprocess.Popen[str
         worker.stdin.write("go\n")
         worker.stdin.flush()
     return workers
+
+
+def test_what_is_tried_again_while_it_is_emptied_keeps_what_is_large(
+    opened: Callable[[], PostgresStore], database: str
+) -> None:
+    store = opened()
+    hands = Hands(store)
+    task = hands.submit(payload=LARGE)
+    hands.finish(hands.claim_one(), FAILED)
+    row = hands.row(task)
+    with psycopg.connect(database) as retrying, ThreadPoolExecutor(1) as pool:
+        retrying.execute("with gone as (delete from duly.ended returning *) insert into duly.task select * from gone")
+        emptied = pool.submit(store.empty, [(row.key, row.ended_at or 0)])
+        eventually(lambda: waits_for_a_lock(database))
+        retrying.commit()
+        assert emptied.result(30) == []
+    assert hands.row(task).payload == LARGE
+    with psycopg.connect(database) as connection:
+        assert connection.execute("select count(*) from duly.loose").fetchall() == [(0,)]
+
+
+def waits_for_a_lock(database: str) -> bool:
+    with psycopg.connect(database) as connection:
+        query = "select exists (select from pg_stat_activity where wait_event_type = 'Lock')"
+        ((waits,),) = connection.execute(query).fetchall()
+    return bool(waits)
