@@ -112,6 +112,15 @@ def test_who_may_not_enter_is_told_at_once(wrong: str, server: Databases, role: 
     assert not isinstance(caught.value, StoreAway), "what will never do was waited for"
 
 
+def test_who_finds_too_many_connections_waits_for_one(server: Databases, role: Callable[[str], str]) -> None:
+    url = role("duly_test_many")
+    server.run("alter role duly_test_many connection limit 0")
+    store = PostgresStore(url)
+    store.patience = 0.2
+    with pytest.raises(StoreAway, match="too many connections"):
+        store.open()
+
+
 @pytest.mark.parametrize(
     ("told", "error", "says"),
     [
