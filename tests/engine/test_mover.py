@@ -186,7 +186,8 @@ def test_who_was_interrupted_at_the_beginning_goes_on(
     target.move(theirs and Move("one", theirs, "source"))
     assert move(source, target).resumed is (theirs is not None)
     assert dumped(target) == before
-    assert source.moving() == Move("one", "left", "target")
+    left = source.moving()
+    assert left == Move("one" if theirs else left.id, "left", "target")
 
 
 def test_who_was_interrupted_at_the_very_end_goes_on(source: SqliteStore, target: SqliteStore) -> None:
@@ -211,6 +212,19 @@ def test_never_are_both_open(source: SqliteStore, open_store: Open) -> None:
     with pytest.raises(StoreError, match="no"):
         move(source, target)
     assert what(source, target) == ["left", "coming"]
+
+
+def test_what_has_moved_elsewhere_meanwhile_opens_no_second_target(
+    source: SqliteStore, target: SqliteStore, open_store: Open
+) -> None:
+    interrupted = mover_of(source, target)
+    while target.moving() is None:
+        interrupted.step()
+    other = open_store()
+    move(source, other)
+    with pytest.raises(StoreMoved, match="source: was moved to"):
+        move(source, target)
+    assert [*what(source, target), other.moving()] == ["left", "coming", None]
 
 
 def test_what_was_moved_is_not_moved_again(source: SqliteStore, target: SqliteStore, open_store: Open) -> None:

@@ -166,7 +166,7 @@ class Mover:
     def _close_both(self, source: Store, target: Store) -> None:
         """Have nobody else write from now on; whoever is refused leaves both as they were."""
         before = source.moving()
-        move = Move(before.id if before is not None else os.urandom(8).hex(), "leaving", self._names[1])
+        move = Move(os.urandom(8).hex(), "leaving", self._names[1])  # a new one: who began before is no target of this
         source.move(move)
         try:
             refuse_source(source, self._names[0])  # again: who has come meanwhile is known now
