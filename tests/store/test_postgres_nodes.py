@@ -1,7 +1,10 @@
 """Nodes live as long as they are heard, and whoever waits is rung: on a server, where no process sees another."""
 
 import select
+import socket
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -219,3 +222,19 @@ def test_behind_a_pooler_a_bell_knows_that_it_is_deaf(own_server: Server, opened
         assert bell.deaf
         assert not rung(bell, 0)
         store.close()
+
+
+def test_a_bell_whose_server_takes_no_connection_holds_nobody_up() -> None:
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):  # of which the last ones are not answered
+            waits = stack.enter_context(socket.socket())
+            waits.setblocking(False)
+            waits.connect_ex(full.getsockname())
+        bell = node_bell(address_of(f"postgresql://ann@127.0.0.1:{full.getsockname()[1]}/shop", "duly"))
+        stack.callback(bell.close)
+        begun = time.monotonic()
+        for _ in range(5):
+            bell.silence()
+        assert time.monotonic() - begun < 1
+        assert not bell.hears

@@ -81,12 +81,15 @@ class ServerBell:
         if self.deaf or time.monotonic() < self._next:
             return
         self._next = time.monotonic() + AGAIN_SECONDS
-        self._connection = pq.PGconn.connect_start(self._conninfo)
-
-    def _go_on(self, connection: pq.abc.PGconn) -> None:
-        """Come nearer to being connected."""
+        connection = self._connection = pq.PGconn.connect_start(self._conninfo)
         if connection.status == pq.ConnStatus.BAD:
             raise psycopg.OperationalError
+        self._await(connection.socket, select.EPOLLOUT)
+
+    def _go_on(self, connection: pq.abc.PGconn) -> None:
+        """Come nearer to being connected, if that is possible now: libpq would wait where it is called too early."""
+        if not self._epoll.poll(0):
+            return
         status = connection.connect_poll()
         if status == pq.PollingStatus.FAILED:
             raise psycopg.OperationalError
