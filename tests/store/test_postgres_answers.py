@@ -99,7 +99,8 @@ def test_what_missed_is_told_to_have_missed(proxy: Proxy, hands: Hands) -> None:
 
 
 @pytest.mark.parametrize("fate", LOST)
-def test_what_anybody_asked_is_answered_as_it_was(fate: Fate, proxy: Proxy, hands: Hands) -> None:
+@pytest.mark.parametrize("beside", ["alone", "beside a node"])
+def test_what_anybody_asked_is_answered_as_it_was(fate: Fate, beside: str, proxy: Proxy, hands: Hands) -> None:
     cancelled, failed = hands.submit(), hands.submit()
     hands.change(*(ended(held, Failure("no", retry=False)) for held in hands.claim() if held.id == failed))
     hands.enlist()
@@ -109,7 +110,10 @@ def test_what_anybody_asked_is_answered_as_it_was(fate: Fate, proxy: Proxy, hand
     request = Request(
         submits=[new], retries=[failed], cancels=[CancelAsked(waiting, "why"), CancelAsked(cancelled, "why")]
     )
+    if beside != "alone":
+        request.node, request.number = hands.node, hands.number + 1
     reply = hands.store.exchange(request)
+    hands.number += reply.counted
     assert proxy.hits == 1
     assert reply.cancelled == {waiting: "cancelled", cancelled: "asked"}, reply.cancelled
     assert reply.retried == {failed: Retried(True, "ready")}

@@ -211,6 +211,7 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
         ]
         children = {child.submission.id for child in request.children}
         exchange.unreleased = {release.key for release in exchange.releases.values()}
+        self._shaken = True  # what follows may have been done before, too
         rest = self.exchange(
             Request(
                 submits=[one for one in request.submits if one.id not in children],
