@@ -165,12 +165,14 @@ def test_what_is_asked_for_twice_in_one_transaction_is_there_once() -> None:
 def test_closing_finishes_what_was_posted(thread: StoreThread, lane: int, tmp_path: Path) -> None:
     with Held(thread):
         answers = [posted(thread, submit(submission(f"t{n}", lane))) for n in range(3)]
+        own = thread._thread
         closer = threading.Thread(target=thread.close)
         closer.start()
         assert eventually(lambda: thread._closed)
     closer.join(SECONDS)
     assert answers[2].get(timeout=SECONDS).submitted["t2"] == "created"
-    assert not {"duly-store"} & {one.name for one in threading.enumerate()}
+    assert own is not None
+    assert not own.is_alive()
 
 
 def test_a_closed_store_is_used_no_more_and_can_be_closed_again(thread: StoreThread) -> None:
