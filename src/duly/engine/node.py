@@ -126,6 +126,7 @@ class Node:
         )
         self._cycle = self._floor.cycle
         self._ledger = Ledger()
+        self._stored: list[Held] | None = None
         self._lease = Lease()
         self._every = settings.poll
         self._beat = self._reached = False
@@ -456,6 +457,9 @@ class Node:
         else:
             self._ticker.clear("due")
         self._floor.make_way(reply.claims)
+        if self._stored is not None:
+            stored, self._stored = self._stored, None
+            self._compare(stored)
 
     def _complain(self, error: BaseException) -> None:
         """Say now and then that the store cannot be reached or written; raise what does not pass by itself."""
@@ -522,7 +526,13 @@ class Node:
         self._thread.post(job, lambda result, error: self._tell(lambda: answered(result, error)))
 
     def _compare(self, stored: list[Held]) -> None:
-        """What the store says that this node holds is to be what it has."""
+        """What the store says that this node holds is to be what it has.
+
+        It waits for the answer to an exchange that is under way: what that has claimed is held, and not here yet.
+        """
+        if self._cycle.under_way:
+            self._stored = stored
+            return
         self._doubts = max(0, self._doubts - 1)
         attempts = {(attempt.held.key, attempt.held.claim): attempt for attempt in self._floor.attempts()}
         forgotten, lost = self._ledger.compare(stored, set(attempts), self._cycle.rights())
