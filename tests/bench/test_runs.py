@@ -76,8 +76,9 @@ def test_the_raw_trips_come_back_with_each_task_done(tmp_path: Path) -> None:
 
 
 def test_the_raw_echoes_end_with_their_children_gone() -> None:
+    before = {child.pid for child in psutil.Process().children()}  # the tests' own server, say
     assert echoes.count(0.05) > 0
-    assert not psutil.Process().children()
+    assert {child.pid for child in psutil.Process().children()} <= before
 
 
 def fail_beside_a_process(pids: list[int]) -> None:
