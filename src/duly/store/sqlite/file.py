@@ -15,7 +15,6 @@ from duly.core.task import Change, Release
 from duly.errors import StoreError, StoreUnavailable
 from duly.ports import PATIENCE, CancelAsked, Rejection, Step, Submission
 from duly.store import migrations, queries
-from duly.store.rows import Succeeded, Told
 from duly.store.sqlite import lockfile
 from duly.store.sqlite.bell import Ringer
 from duly.store.sqlite.checkpoint import Checkpointer
@@ -29,6 +28,7 @@ from duly.store.sqlite.connection import (
     open_connection,
     translated,
 )
+from duly.store.sqlite.rows import Succeeded, Told
 from duly.store.sqlite.whereabouts import Whereabouts
 
 T = TypeVar("T")

@@ -34,12 +34,13 @@ from duly.store.apart import (
     places_apart,
     without_large,
 )
-from duly.store.rows import Batch, Rows, only_submits, text, with_children, without_orphans
+from duly.store.rows import only_submits, text, with_children
 from duly.store.sqlite import claims, lockfile
 from duly.store.sqlite.connection import translated
 from duly.store.sqlite.lanes import Lanes
 from duly.store.sqlite.moving import Moving
 from duly.store.sqlite.ripples import FileRipples
+from duly.store.sqlite.rows import Batch, Rows, without_orphans
 
 _NEWEST = 1 << 62
 _encode = msgspec.json.encode
