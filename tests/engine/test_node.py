@@ -462,6 +462,23 @@ def test_what_tells_something_has_begun_though_its_runner_shows_nothing_of_it_an
         os.kill(pid, signal.SIGCONT)
 
 
+def test_what_was_claimed_and_not_heard_of_yet_is_not_given_back_as_forgotten(
+    stepped: Stepped, caplog: pytest.LogCaptureFixture
+) -> None:
+    node, (lane,) = stepped.node, asked(stepped.thread, lambda store: store.lanes())
+    stepped.until(lambda: not node._cycle.under_way)
+    asked(stepped.thread, Request(submits=[submission("s", lane.number)]))
+    reply = asked(stepped.thread, node._cycle.request([Want([lane.number], 1)]))
+    held = asked(stepped.thread, lambda store: store.held(node._number, 10))
+    assert [task.id for task in held] == [task.id for task in reply.claims] == ["s"]
+    for _ in range(2):  # what differs twice in a row is taken for a fault
+        node._compare(held)
+    node._answered(reply, None)
+    assert not node._cycle.anything()
+    stepped.until(stepped.handed)
+    assert "given back" not in caplog.text
+
+
 def test_a_store_that_cannot_be_written_is_complained_of_once_in_a_while(
     stepped: Stepped, caplog: pytest.LogCaptureFixture
 ) -> None:
