@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import duly
@@ -119,6 +120,10 @@ def test_a_fork_that_leaves_the_block_leaves_the_worker_to_its_parent(tmp_path: 
 # what is of a wrong kind, or could never be meant
 
 
+def by_hand(app: duly.App, **changes: Any) -> duly.Passport:
+    return msgspec.structs.replace(app.passport("mail:send"), **changes)
+
+
 def keyed(app: duly.App, **options: Any) -> object:
     return app.action("test:double", **options)(double)
 
@@ -132,6 +137,11 @@ def keyed(app: duly.App, **options: Any) -> object:
         (lambda app: list(app.tasks(state=["ready", 5])), "bad state 5"),
         (lambda app: list(app.tasks(since=True)), "bad since True"),
         (lambda app: app.handle(5), "bad task id 5"),
+        (lambda app: app.handle("a\0b"), "bad task id 'a.*NUL"),
+        (lambda app: app.look("a\0b"), "bad task id 'a.*NUL"),
+        (lambda app: app.retry("\ud800"), "bad task id .*UTF-8"),
+        (lambda app: app.submit(by_hand(app, id="a\0b")), "bad task id 'a.*NUL"),
+        (lambda app: app.submit(by_hand(app, origin="a\0b")), "bad origin 'a.*NUL"),
         (lambda app: app.cancel("x", 5), "bad reason 5"),
         (lambda app: app.cancel("x", "a\0b"), "bad reason 'a.*NUL"),
         (lambda app: app.cancel("x", "\ud800"), "bad reason .*UTF-8"),

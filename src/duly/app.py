@@ -24,6 +24,7 @@ from duly.core.options import at_least_one, with_options
 from duly.core.passport import Options, Passport, issue
 from duly.core.retry import Backoff
 from duly.core.task import shown
+from duly.core.texts import check_id
 from duly.engine.asking import Carrier, Verb, aask, ask, ask_each
 from duly.engine.desk import MOST_SUBMITS, Desk, admitted, batches, lane_of
 from duly.engine.storethread import StoreThread
@@ -31,7 +32,7 @@ from duly.errors import ActionInvalid, NotAvailable, OptionInvalid
 from duly.handle import Handle
 from duly.history import Event, happened, history
 from duly.listing import Listing, TaskInfo
-from duly.operating import Operating, checked_id
+from duly.operating import Operating
 from duly.ports import Glance, Submission, TaskRow
 from duly.runner.context import HERE
 from duly.stores import place_of
@@ -333,7 +334,7 @@ class App(Operating):
     # looking
     def handle(self, task_id: str) -> Handle[Any]:
         """Return the handle of a task by its id; whether there is such a task shows when it is used."""
-        return Handle(self._store(), self._desk, checked_id(task_id))
+        return Handle(self._store(), self._desk, check_id(task_id))
 
     def tasks(
         self,
@@ -374,7 +375,7 @@ class App(Operating):
 
     def look(self, task_id: str) -> tuple[TaskRow, list[Event]]:
         """Return all that is stored of a task, and its history up to now. Raises `TaskNotFound`."""
-        return ask(self._store(), history(self._desk, task_id))
+        return ask(self._store(), history(self._desk, check_id(task_id)))
 
     def look_on(self, seen: Mapping[str, int], patience: float = 0.0) -> list[tuple[TaskRow, list[Event]]]:
         """Return tasks, and what happened to each after the event whose number was seen.

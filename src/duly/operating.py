@@ -13,6 +13,7 @@ import msgspec
 from duly.config import Config
 from duly.core import units
 from duly.core.keeping import Keep
+from duly.core.texts import check_id
 from duly.engine import forks
 from duly.engine.asking import Carrier, Verb, aask, ask, call
 from duly.engine.desk import CancelAnswer, Desk
@@ -360,11 +361,4 @@ def _one(task_id: str, which: Which, *, dry_run: bool) -> str:
     """Return the id of the one task that is meant; raises `OptionInvalid` if others are, too."""
     if which or dry_run:
         raise OptionInvalid("an id means one task: give it alone, or a filter and no id")
-    return checked_id(task_id)
-
-
-def checked_id(task_id: Any) -> str:
-    """Return what is to be a task's id; raises `OptionInvalid` if it is no text."""
-    if not isinstance(task_id, str):
-        raise OptionInvalid(f"bad task id {task_id!r}: a task's `id`, as text")
-    return task_id
+    return check_id(task_id)

@@ -259,6 +259,28 @@ def test_what_cannot_be_kept_fails_its_request_alone(opened: Open) -> None:
     assert hands.submit() in {held.id for held in hands.claim()}
 
 
+@pytest.mark.parametrize("text", ["a\0b", "\ud800"], ids=ascii)
+def test_what_cannot_be_sent_costs_nobody_the_connection(
+    server: Databases, database: str, opened: Open, text: str
+) -> None:
+    hands = Hands(opened())
+    before = sessions(server, database)
+    for ask in (
+        lambda: hands.store.find([text]),
+        lambda: hands.store.pause("queue", text),
+        lambda: hands.store.exchange(Request(retries=[text])),
+        lambda: hands.store.exchange(Request(submits=[hands.submission(origin=text)])),
+    ):
+        with pytest.raises(InvalidInput, match="cannot keep"):
+            ask()
+    assert sessions(server, database) == before
+
+
+def sessions(server: Databases, database: str) -> set[int]:
+    named = urlsplit(database).path[1:]
+    return {pid for (pid,) in server.run("select pid from pg_stat_activity where datname = %s", named)}
+
+
 def test_a_server_that_restarts_is_waited_for(own_server: Server, opened: Open) -> None:
     hands = Hands(opened(own_server.url()))
     task_id = hands.submit()

@@ -10,10 +10,12 @@ from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
+from duly.core.action import check_queue, parse_action
 from duly.core.lifecycle import admit
 from duly.core.order import Place, band_of, rank_terms
 from duly.core.passport import Options, Passport
 from duly.core.task import ENDED, State, shown
+from duly.core.texts import check_id, check_text
 from duly.engine.asking import Verb, Watch
 from duly.errors import OptionInvalid, RetryRefused, StoreDamaged, TaskNotFound, WaitTimeout
 from duly.ports import (
@@ -114,6 +116,9 @@ class Desk:
     def know(self, lanes: Iterable[tuple[str, str, int]]) -> Verb[None]:
         """See to it that these lanes exist and are known: (queue, action, version)."""
         missing = [lane for lane in lanes if lane not in self._lanes]
+        for queue, action, _ in missing:
+            check_queue(queue)
+            parse_action(action)
         if missing:
             for lane in (yield lambda store: store.lanes(missing)):
                 self._lanes[lane.queue, lane.action, lane.version] = lane.number
@@ -139,6 +144,8 @@ class Desk:
         made: list[Submission] = []
         kind: Passport | None = None
         for one in passports:
+            check_id(one.id)  # a passport may be made by hand
+            check_text("origin", one.origin, "text that says who made a task")
             if (
                 kind is None
                 or one.options is not kind.options
@@ -324,18 +331,7 @@ def lane_of(passport: Passport) -> tuple[str, str, int]:
 
 def check_reason(reason: Any) -> None:
     """Raise `OptionInvalid` for what not every store could keep as the reason of a cancel."""
-    if not isinstance(reason, str):
-        raise OptionInvalid(f"bad reason {reason!r}: text that is kept with the task")
-    if "\0" in reason or not _is_utf8(reason):
-        raise OptionInvalid(f"bad reason {reason!r}: text that is kept with the task, in UTF-8 and without NUL")
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    check_text("reason", reason, "text that is kept with the task")
 
 
 def last_of(rows: Sequence[TaskRow]) -> After:

@@ -46,11 +46,12 @@ def carry_out(connection: Connection, asked: Sequence[tuple[Query, Mapping[str, 
 
     Unless they say otherwise, all together are one transaction.
     """
+    dumped = [[_dumped(values[name]) for name in query.names] for query, values in asked]
     connection.forget_old_plans()
     wire = connection.pgconn
     wire.enter_pipeline_mode()
     try:
-        news = [_send(connection, query, values) for query, values in asked]
+        news = [_send(connection, query, values) for (query, _), values in zip(asked, dumped, strict=True)]
         wire.pipeline_sync()
         results = connection.wait(_answers(wire))
         wire.exit_pipeline_mode()
@@ -67,12 +68,11 @@ def carry_out(connection: Connection, asked: Sequence[tuple[Query, Mapping[str, 
     return [_rows(reader, [next(answers) for _ in range(1 + len(new))][-1]) for new in news]
 
 
-def _send(connection: Connection, query: Query, values: Mapping[str, Any]) -> Prepared:
-    """Send a query, prepared if it can be; return under what name it was prepared just now."""
+def _send(connection: Connection, query: Query, values: Sequence[tuple[int, bytes | None]]) -> Prepared:
+    """Send a query with values of these kinds, prepared if it can be; return what was prepared just now, by name."""
     wire = connection.pgconn
-    dumped = [_dumped(values[name]) for name in query.names]
-    kinds = tuple(kind for kind, _ in dumped)
-    texts = [text for _, text in dumped]
+    kinds = tuple(kind for kind, _ in values)
+    texts = [text for _, text in values]
     if connection.pooled:
         wire.send_query_params(query.text, texts, kinds)
         return {}
@@ -134,4 +134,7 @@ def _element(value: str | int) -> str:
 def _text(value: str) -> bytes:
     if "\0" in value:  # libpq would take it for the end
         raise psycopg.DataError("a text cannot contain a NUL")
-    return value.encode()
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise psycopg.DataError("a text is Unicode, which a lone surrogate is not") from error
