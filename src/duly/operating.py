@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Unpack, overload
@@ -29,25 +30,25 @@ if TYPE_CHECKING:
     from duly.engine.mover import Carried, Progress
 
 
-class Operating:
+class Operating(ABC):
     """The verbs of an App that are for operators; the App says where its store is."""
 
     config: Config
     place: Place
 
+    @abstractmethod
     def handle(self, task_id: str) -> Handle[Any]:
         """Return the handle of a task by its id."""
-        raise NotImplementedError
 
-    def _store(self) -> Carrier:
-        raise NotImplementedError
+    @abstractmethod
+    def _store(self) -> Carrier: ...
 
     @property
-    def _desk(self) -> Desk:
-        raise NotImplementedError
+    @abstractmethod
+    def _desk(self) -> Desk: ...
 
-    def _keep(self) -> Keep:
-        raise NotImplementedError
+    @abstractmethod
+    def _keep(self) -> Keep: ...
 
     # cancelling
     def cancel_all(self, ids: Sequence[str], reason: str) -> None:

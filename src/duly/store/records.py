@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from duly.core.keeping import NEVER, Aged
 from duly.core.record import COLUMNS, MOST_BYTES, Record, Run
-from duly.store.apart import fits, named
+from duly.store.apart import Reference, fits, named
 
 Row: TypeAlias = tuple[Any, ...]
 Columns: TypeAlias = dict[str, Any]
@@ -32,7 +32,7 @@ def _length(text: str | None) -> int:
     return len(text) if reference is None else reference.size
 
 
-def records(rows: Sequence[Row], runs: Sequence[Row], whole: Callable[[int, str], str]) -> list[Record]:
+def records(rows: Sequence[Row], runs: Sequence[Row], whole: Callable[[int, Reference], str]) -> list[Record]:
     """Return records of rows of tasks, each with its size, and rows of runs; `whole` reads what is kept apart."""
     told: dict[int, list[Run]] = {row[0]: [] for row in rows}
     for key, *run in runs:
@@ -41,10 +41,11 @@ def records(rows: Sequence[Row], runs: Sequence[Row], whole: Callable[[int, str]
     return [_record(list(row[:-1]), told[row[0]], whole) for row in rows]
 
 
-def _record(row: list[Any], runs: list[Run], whole: Callable[[int, str], str]) -> Record:
+def _record(row: list[Any], runs: list[Run], whole: Callable[[int, Reference], str]) -> Record:
     for column in (_VALUE, _PAYLOAD):
-        if row[column] is not None and named(row[column]) is not None:
-            row[column] = whole(row[0], row[column])
+        reference = named(row[column]) if row[column] is not None else None
+        if reference is not None:
+            row[column] = whole(row[0], reference)
     if row[_REASON] is not None:
         row[_REASON] = row[_REASON].replace("\0", "\ufffd")
     return Record(*[*row, runs])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from duly.ports import Lane, Pause, Paused
+from duly.ports import Lane, Paused
 from duly.store.postgres.session import Session, Statement
 from duly.store.rows import text
 
@@ -25,10 +25,6 @@ class Lanes(Session):
     def resume(self, kind: Paused, name: str) -> bool:
         """End a pause; False if there is none."""
         return self._said("resume", kind, name)
-
-    def pauses(self) -> list[Pause]:
-        """Return what is paused."""
-        return [Pause(*row) for row in self._rows("pauses")]
 
     def _said(self, query: str, kind: Paused, name: str) -> bool:
         changed = bool(self._rows(query, kind=kind, name=name))

@@ -10,7 +10,6 @@ import msgspec
 
 from duly.core.task import Held
 from duly.errors import StoreBusy, StoreFull, StoreUnavailable
-from duly.ports import Part
 from duly.store.apart import KEPT_SECONDS, Reference, named, pieces
 from duly.store.postgres.connection import Connection
 from duly.store.postgres.session import Session, Statement
@@ -28,15 +27,6 @@ def added(piece: str) -> Statement:
 class Large(Session):
     """Texts that are kept apart."""
 
-    def large(self, key: int, what: Part) -> str:
-        """Return a task's payload or value, where `find` has "" for it."""
-        rows = self._rows("large", key=key, what=what)
-        stands = rows[0][0] if rows else None
-        if stands is None:
-            return ""
-        reference = named(stands)
-        return str(stands) if reference is None else self._whole(reference)
-
     def drop_chunks(self, chunks: Sequence[int]) -> None:
         """Delete chunks that nobody names."""
         if chunks:
@@ -53,8 +43,7 @@ class Large(Session):
     def _written(self, connection: Connection, piece: str) -> list[Row]:
         return self._carry_out(connection, [added(piece)], durable=False)[0]
 
-    def _whole(self, reference: Reference) -> str:
-        """Read a text that is kept apart; what is damaged or gone is no JSON, which ends a task as invalid."""
+    def _whole(self, _key: int, reference: Reference) -> str:
         whole = "".join([data for (data,) in self._rows("chunks", chunks=reference.chunks)])
         return whole if len(whole) == reference.size else ""
 
@@ -65,7 +54,7 @@ class Large(Session):
             assert reference is not None
             held = claims.pop(place)
             with suppress(StoreBusy, StoreFull, StoreUnavailable):
-                claims.insert(place, msgspec.structs.replace(held, payload=self._whole(reference)))
+                claims.insert(place, msgspec.structs.replace(held, payload=self._whole(held.key, reference)))
 
     def _sweep(self) -> None:
         """Delete chunks that no row has named in time."""

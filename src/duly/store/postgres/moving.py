@@ -10,21 +10,15 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from duly.core.record import Move, Record
-from duly.ports import Inventory, Kept, Lane, NodeRow, Pause
-from duly.store.apart import named
+from duly.ports import Inventory
 from duly.store.postgres.large import Large
 from duly.store.postgres.session import Statement
 from duly.store.postgres.upkeep import Upkeep
-from duly.store.records import Columns, chunks_of, of_one_load, records, row_of, runs_of, unknown
+from duly.store.records import Columns, chunks_of, row_of, runs_of, unknown
 
 
 class Moving(Large, Upkeep):
     """The verbs of the port by which a store is moved."""
-
-    def moving(self) -> Move | None:
-        """Return which move this store is part of."""
-        rows = self._rows("moving")
-        return Move(*rows[0]) if rows else None
 
     def move(self, move: Move | None) -> None:
         """Have all that would write refused from now on, or no more."""
@@ -33,26 +27,6 @@ class Moving(Large, Upkeep):
             self._transact(Statement("unmoved"), Statement("unshut"))
         else:
             self._transact(Statement("unmoved"), Statement("moved", move._asdict()), Statement("shut"))
-
-    def inventory(self) -> Inventory:
-        """Return all that is kept beside tasks, in order."""
-        return Inventory(
-            [Lane(*row) for row in self._rows("lanes")],
-            [Pause(*row) for row in self._rows("pauses")],
-            [Kept(*row) for row in self._rows("kept")],
-            [NodeRow(*row)._replace(bell="") for row in self._rows("nodes")],
-        )
-
-    def dump(self, after: int, most: int) -> list[Record]:
-        """Return the records with keys after one, in order."""
-        rows = of_one_load(self._rows("dump", after=after, most=most))
-        runs = self._rows("dump_runs", lowest=rows[0][0], highest=rows[-1][0]) if rows else []
-        return records(rows, runs, self._whole_of)
-
-    def _whole_of(self, _key: int, stands: str) -> str:
-        reference = named(stands)
-        assert reference is not None
-        return self._whole(reference)
 
     def load(self, records: Sequence[Record], inventory: Inventory | None = None) -> None:
         """Store records as they are, but for those there are, and put an inventory in the place of what there is."""

@@ -26,10 +26,6 @@ class Nodes(Large):
         self._lives.add(number)
         return int(number)
 
-    def nodes(self) -> list[NodeRow]:
-        """Return all nodes that are enlisted."""
-        return [NodeRow(*row) for row in self._rows("nodes")]
-
     def dead(self) -> list[NodeRow]:
         """Return the nodes that live no more, also those that were silent for too long until now."""
         mine = list(self._lives)

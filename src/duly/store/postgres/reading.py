@@ -7,10 +7,9 @@ from itertools import count
 
 import msgspec
 
-from duly.ports import EventRow, Filter, Glance, Tally, TaskRow
+from duly.ports import Glance, Tally
 from duly.store.postgres.session import Session
 
-_NEWEST = 1 << 62
 _LAST = (1 << 31) - 1
 _events = msgspec.json.Decoder(list[tuple[str, int, msgspec.Raw]]).decode
 
@@ -18,27 +17,9 @@ _events = msgspec.json.Decoder(list[tuple[str, int, msgspec.Raw]]).decode
 class Reading(Session):
     """The verbs of the port that read."""
 
-    def find(self, ids: Sequence[str]) -> list[TaskRow]:
-        """Return the tasks with these ids, in no order; unknown ones are left out."""
-        return [TaskRow(*row) for row in self._rows("find", ids=list(ids))]
-
     def glance(self, ids: Sequence[str]) -> list[Glance]:
         """Return how these tasks stand, in no order; unknown ones are left out."""
         return [Glance(*row) for row in self._rows("glance", ids=list(ids))]
-
-    def tasks(self, wanted: Filter, by: str, after: tuple[int, int] | None, most: int) -> list[TaskRow]:
-        """Return a page of tasks, `newest` first or by `date`."""
-        states = None if wanted.states is None else [int(state) for state in wanted.states]
-        bindings = {**wanted._asdict(), "states": states, "most": most}
-        if by == "date":
-            at, key = after or (-_NEWEST, 0)
-            return [TaskRow(*row) for row in self._rows("tasks_date", at=at, key=key, **bindings)]
-        key = after[1] if after else _NEWEST
-        return [TaskRow(*row) for row in self._rows("tasks_newest", key=key, **bindings)]
-
-    def events(self, task_id: str, after: int, most: int) -> list[EventRow]:
-        """Return runs of a task's events that hold some numbered above `after`, in order."""
-        return [EventRow(*row) for row in self._rows("events", id=task_id, after=after, most=most)]
 
     def last_update(self, task_id: str) -> str | None:
         """Return what a task's latest update told, as JSON text."""

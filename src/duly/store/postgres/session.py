@@ -18,6 +18,7 @@ import psycopg
 from duly.errors import DulyError, StoreAway, StoreReadOnly
 from duly.ports import PATIENCE
 from duly.store import queries
+from duly.store.alike import Alike
 from duly.store.postgres.address import address_of
 from duly.store.postgres.connection import ANSWER_SECONDS, COUNT_SECONDS, Connection, connect
 from duly.store.postgres.ringer import Ringer
@@ -86,7 +87,7 @@ _CLAIMS = {
 """Which tasks are claimed, and unless what was claimed by the same exchange."""
 
 
-class Session:
+class Session(Alike):
     """The connection, made when it is needed and made anew when it breaks."""
 
     def __init__(self, conninfo: str, schema: str = "duly", *, lease: float = 30.0, allow_unsafe: bool = False) -> None:
@@ -149,6 +150,9 @@ class Session:
     def _rows(self, query: str, /, **bindings: Any) -> list[Row]:
         """Carry out one query, as a transaction of its own."""
         return self._insist(lambda connection, _: self._ask(connection, query, bindings))
+
+    def _several(self, values: Sequence[str | int]) -> list[str | int]:
+        return list(values)
 
     def _count(self, query: str) -> list[Row]:
         """Carry out a query that reads all there is, and so may take long."""

@@ -15,6 +15,8 @@ from duly.core.task import Change, Release
 from duly.errors import StoreError, StoreUnavailable
 from duly.ports import PATIENCE, CancelAsked, Rejection, Step, Submission
 from duly.store import migrations, queries
+from duly.store.alike import Alike
+from duly.store.rows import text
 from duly.store.sqlite import lockfile
 from duly.store.sqlite.bell import Ringer
 from duly.store.sqlite.checkpoint import Checkpointer
@@ -64,7 +66,7 @@ def steps_of(path: str) -> list[Step]:
     return [*taken, *(Step(step.number, step.kind, step.name, None) for step in todo)]
 
 
-class StoreFile:
+class StoreFile(Alike):
     """One connection to one file (or `:memory:`), used by one thread."""
 
     def __init__(self, path: str, clock: Callable[[], int] = wall_clock) -> None:
@@ -185,6 +187,9 @@ class StoreFile:
         with translated(self.path, self._connected()):
             rows: list[Any] = self._run(query, **bindings).fetchall()
             return rows
+
+    def _several(self, values: Sequence[str | int]) -> str:
+        return text(values) or "[]"
 
     # writing
     def _write(self, what: Callable[[apsw.Connection], T], *, durable: bool = True) -> T:

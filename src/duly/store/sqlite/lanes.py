@@ -7,7 +7,7 @@ from typing import Any
 
 import apsw
 
-from duly.ports import Lane, Pause, Paused
+from duly.ports import Lane, Paused
 from duly.store.sqlite.file import StoreFile
 
 
@@ -31,10 +31,6 @@ class Lanes(StoreFile):
     def resume(self, kind: Paused, name: str) -> bool:
         """End a pause; False if there is none."""
         return self._said(lambda _: self._run("resume", kind=kind, name=name))
-
-    def pauses(self) -> list[Pause]:
-        """Return what is paused."""
-        return [Pause(*row) for row in self._rows("pauses")]
 
     def _said(self, what: Callable[[apsw.Connection], Any]) -> bool:
         def carried_out(connection: apsw.Connection) -> bool:

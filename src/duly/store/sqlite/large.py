@@ -10,7 +10,6 @@ import msgspec
 
 from duly.core.task import Held
 from duly.errors import StoreBusy, StoreError, StoreFull
-from duly.ports import Part
 from duly.store.apart import Reference, named, pieces
 from duly.store.rows import text
 from duly.store.sqlite.file import StoreFile
@@ -51,21 +50,11 @@ class Large(StoreFile):
         assert reference is not None
         for _ in range(TRIES):
             with suppress(StoreBusy, StoreFull):
-                return self._whole(reference, held.key)
+                return self._whole(held.key, reference)
         return None
 
-    def _whole(self, reference: Reference, key: int) -> str:
-        """Read a text that is kept apart; what is damaged or gone is no JSON, which ends a task as invalid."""
+    def _whole(self, key: int, reference: Reference) -> str:
         if not reference.chunks:
             return "".join(payload for (payload,) in self._rows("blob", key=key))
         whole = "".join([data for (data,) in self._rows("chunks", chunks=text(reference.chunks))])
         return whole if len(whole) == reference.size else ""
-
-    def large(self, key: int, what: Part) -> str:
-        """Return a task's payload or value, where `find` has "" for it."""
-        rows = self._rows("large", key=key, what=what)
-        stands = rows[0][0] if rows else None
-        if stands is None:
-            return ""
-        reference = named(stands)
-        return str(stands) if reference is None else self._whole(reference, key)

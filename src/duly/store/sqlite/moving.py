@@ -12,9 +12,8 @@ import apsw
 
 from duly.core.record import Move, Record
 from duly.errors import StoreError
-from duly.ports import Inventory, Kept, Lane, NodeRow, Pause
-from duly.store.apart import named
-from duly.store.records import Columns, chunks_of, of_one_load, records, row_of, runs_of, unknown
+from duly.ports import Inventory
+from duly.store.records import Columns, chunks_of, row_of, runs_of, unknown
 from duly.store.sqlite.large import Large
 from duly.store.sqlite.upkeep import Upkeep
 
@@ -30,11 +29,6 @@ end
 class Moving(Large, Upkeep):
     """The verbs of the port by which a store is moved."""
 
-    def moving(self) -> Move | None:
-        """Return which move this store is part of."""
-        rows = self._rows("moving")
-        return Move(*rows[0]) if rows else None
-
     def move(self, move: Move | None) -> None:
         """Have all that would write refused from now on, or no more."""
         self._transact(lambda _: self._move(move))
@@ -49,26 +43,6 @@ class Moving(Large, Upkeep):
             told = apsw.format_sql_value(f"{move.what} {move.other}")  # what is no literal older SQLites cannot read
             for table, change in _guards():
                 self._connection.execute(_TRIGGER.format(table=table, change=change, told=told))
-
-    def inventory(self) -> Inventory:
-        """Return all that is kept beside tasks, in order."""
-        return Inventory(
-            [Lane(*row) for row in self._rows("lanes")],
-            [Pause(*row) for row in self._rows("pauses")],
-            [Kept(*row) for row in self._rows("kept")],
-            [NodeRow(*row)._replace(bell="") for row in self._rows("nodes")],
-        )
-
-    def dump(self, after: int, most: int) -> list[Record]:
-        """Return the records with keys after one, in order."""
-        rows = of_one_load(self._rows("dump", after=after, most=most))
-        runs = self._rows("dump_runs", lowest=rows[0][0], highest=rows[-1][0]) if rows else []
-        return records(rows, runs, self._whole_of)
-
-    def _whole_of(self, key: int, stands: str) -> str:
-        reference = named(stands)
-        assert reference is not None
-        return self._whole(reference, key)
 
     def load(self, records: Sequence[Record], inventory: Inventory | None = None) -> None:
         """Store records as they are, but for those there are, and put an inventory in the place of what there is."""

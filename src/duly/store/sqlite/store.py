@@ -14,8 +14,6 @@ from duly.core.task import ENDED, Change, Held, shown
 from duly.errors import StoreError
 from duly.ports import (
     Asked,
-    EventRow,
-    Filter,
     Glance,
     Miss,
     Next,
@@ -25,7 +23,6 @@ from duly.ports import (
     Retried,
     Submission,
     Tally,
-    TaskRow,
     Want,
 )
 from duly.store.apart import (
@@ -42,7 +39,6 @@ from duly.store.sqlite.moving import Moving
 from duly.store.sqlite.ripples import FileRipples
 from duly.store.sqlite.rows import Batch, Rows, without_orphans
 
-_NEWEST = 1 << 62
 _encode = msgspec.json.encode
 _asked = msgspec.json.Decoder(list[Asked]).decode
 _due = msgspec.json.Decoder(tuple[int, str]).decode
@@ -240,28 +236,10 @@ class SqliteStore(Lanes, Moving):
         return reply.done
 
     # reading
-    def find(self, ids: Sequence[str]) -> list[TaskRow]:
-        """Return the tasks with these ids, in no order; unknown ones are left out."""
-        return [TaskRow(*row) for row in self._rows("find", ids=_encode(ids).decode())]
-
     def glance(self, ids: Sequence[str]) -> list[Glance]:
         """Return how these tasks stand, in no order; unknown ones are left out."""
         ((glances,),) = self._rows("glance", ids=_encode(ids).decode())
         return _glances(glances)
-
-    def tasks(self, wanted: Filter, by: str, after: tuple[int, int] | None, most: int) -> list[TaskRow]:
-        """Return a page of tasks, `newest` first or by `date`."""
-        states = None if wanted.states is None else _encode(wanted.states).decode()
-        bindings = {**wanted._asdict(), "states": states, "most": most}
-        if by == "date":
-            at, key = after or (-_NEWEST, 0)
-            return [TaskRow(*row) for row in self._rows("tasks_date", at=at, key=key, **bindings)]
-        key = after[1] if after else _NEWEST
-        return [TaskRow(*row) for row in self._rows("tasks_newest", key=key, **bindings)]
-
-    def events(self, task_id: str, after: int, most: int) -> list[EventRow]:
-        """Return runs of a task's events that hold some numbered above `after`, in order."""
-        return [EventRow(*row) for row in self._rows("events", id=task_id, after=after, most=most)]
 
     def last_update(self, task_id: str) -> str | None:
         """Return what a task's latest update told, as JSON text."""
@@ -310,10 +288,6 @@ class SqliteStore(Lanes, Moving):
             number += 1  # somebody lives on with a file that was here before
         taken.append(number)
         self._run("enlist", number=number, name=name, bell=bell, label=label, now=self._clock())
-
-    def nodes(self) -> list[NodeRow]:
-        """Return all nodes that are enlisted."""
-        return [NodeRow(*row) for row in self._rows("nodes")]
 
     def dead(self) -> list[NodeRow]:
         """Return the nodes whose byte nobody holds."""
