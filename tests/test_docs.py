@@ -11,26 +11,49 @@ from pathlib import Path
 import pytest
 
 from duly import errors
+from tests.server import Server
 from tests.snippets import blocks
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["README.md", "docs/guide.md", "docs/testing.md", "docs/operations.md"]
+POSTGRESQL = "docs/postgresql.md"
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_snippet_of_a_page_does_what_it_shows(page: str, tmp_path: Path) -> None:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DULY_", "PY", "COV"))}
+    run_snippets(page, tmp_path)
+
+
+def test_every_snippet_about_postgresql_does_what_it_shows(own_server: Server, tmp_path: Path) -> None:
+    for statement in (
+        "create role duly login",
+        "create role shop login in role duly",
+        "create database shop owner duly",
+    ):
+        own_server.run(statement)
+    own_server.run("create table orders (number integer)", database="shop")
+    own_server.run("grant insert on orders to shop", database="shop")
+    own_server.run(f"alter role duly password '{own_server.password}'")
+    own_server.run(f"alter role shop password '{own_server.password}'")
+    (url,) = re.findall(r"^export DULY_URL='(.*)'$", (ROOT / POSTGRESQL).read_text("utf-8"), re.MULTILINE)
+    there = {"PGHOSTADDR": "127.0.0.1", "PGPORT": str(own_server.port), "PGPASSWORD": own_server.password}
+    run_snippets(POSTGRESQL, tmp_path, DULY_URL=url, **there)
+    assert own_server.run("select number from orders", database="shop") == [(7,)]
+
+
+def run_snippets(page: str, place: Path, **surroundings: str) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DULY_", "PY", "COV", "PG"))}
     tools = os.path.dirname(sys.executable)
     done = subprocess.run(
-        [sys.executable, ROOT / "tests/snippets.py", ROOT / page], cwd=tmp_path, check=False,
+        [sys.executable, ROOT / "tests/snippets.py", ROOT / page], cwd=place, check=False,
         env={**kept, "PYTHONPATH": f"{ROOT}/src", "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "PYTHONUTF8": "1",
-             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "duly.testing.plugin"},
+             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "duly.testing.plugin", **surroundings},
         capture_output=True, text=True, timeout=100,
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, POSTGRESQL])
 def test_a_page_has_snippets_and_its_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text("utf-8")
     assert [block for block in blocks(text) if block.language in ("python", "pycon", "console")]

@@ -194,6 +194,11 @@ class Server(Databases):
         return f"postgresql://postgres@{quote(str(self.folder), safe='')}:{self.port}/{database}"
 
     @property
+    def password(self) -> str:
+        """That of its first user, by the loopback."""
+        return self._postgres.password
+
+    @property
     def pid(self) -> int:
         """The first of its processes."""
         assert self._process is not None, "the server does not run"

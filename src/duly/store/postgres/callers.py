@@ -155,18 +155,18 @@ def _refuse_autocommit(connection: Connection[Any] | AsyncConnection[Any]) -> No
 
 def _sync(given: Any) -> Connection[Any]:
     """The connection itself; what is around it has begun a transaction as it would have by any statement."""
+    if isinstance(given, AsyncConnection) or _is_async_of_sqlalchemy(given):
+        raise OptionInvalid(f"bad connection {_kind(given)}: it is async, and so is `asubmit`; `submit` is not")
     found = given
-    if not isinstance(found, Connection | AsyncConnection):
+    if hasattr(given, "ensure_connection"):  # Django
+        given.ensure_connection()
+        found = given.connection
+    elif not isinstance(given, Connection):
         if callable(getattr(found, "connection", None)):  # SQLAlchemy: a Session
             found = found.connection()
         if callable(getattr(found, "in_transaction", None)) and not found.in_transaction():  # and its Connection
             found.begin()
-        if hasattr(found, "ensure_connection"):  # Django
-            found.ensure_connection()
-        found = getattr(found, "connection", found)
-        found = getattr(found, "driver_connection", found)
-    if isinstance(found, AsyncConnection):
-        raise OptionInvalid(f"bad connection {_kind(given)}: it is async, and so is `asubmit`; `submit` is not")
+        found = getattr(getattr(found, "connection", found), "driver_connection", found)
     if not isinstance(found, Connection):
         raise OptionInvalid(f"bad connection {_kind(given)}: {_KINDS}")
     return found
@@ -174,19 +174,21 @@ def _sync(given: Any) -> Connection[Any]:
 
 async def _async(given: Any) -> AsyncConnection[Any]:
     found = given
-    if not isinstance(found, Connection | AsyncConnection):
-        if hasattr(found, "sync_session"):  # SQLAlchemy: an AsyncSession
+    if _is_async_of_sqlalchemy(given):
+        if hasattr(found, "sync_session"):  # an AsyncSession
             found = await found.connection()
-        if hasattr(found, "get_raw_connection"):  # and its AsyncConnection
-            if not found.in_transaction():
-                await found.begin()
-            found = await found.get_raw_connection()
-        found = getattr(found, "driver_connection", found)
-    if isinstance(found, Connection):
+        if not found.in_transaction():  # and its AsyncConnection
+            await found.begin()
+        found = (await found.get_raw_connection()).driver_connection
+    elif not isinstance(given, AsyncConnection) and hasattr(given, "connection"):  # psycopg's, SQLAlchemy's, Django's
         raise OptionInvalid(f"bad connection {_kind(given)}: it is not async, and neither is `submit`; `asubmit` is")
     if not isinstance(found, AsyncConnection):
         raise OptionInvalid(f"bad connection {_kind(given)}: {_KINDS}")
     return found
+
+
+def _is_async_of_sqlalchemy(given: Any) -> bool:
+    return hasattr(given, "get_raw_connection") or hasattr(given, "sync_session")
 
 
 def _kind(given: Any) -> str:
