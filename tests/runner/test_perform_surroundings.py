@@ -66,11 +66,14 @@ def test_it_works_where_it_is_told_to(tmp_path):
 def test_it_inherits_the_environment_but_for_what_is_dulys(monkeypatch):
     monkeypatch.setenv("MINE", "1")
     monkeypatch.setenv("DULY_URL", "postgresql://user:secret@host/db")
+    monkeypatch.setenv("PGPASSWORD", "of the task's own database, for all that duly knows")
 
     environment = perform(targets.surroundings).value["env"]
 
     assert environment["MINE"] == "1"
+    assert "PGPASSWORD" in environment
     assert "DULY_URL" not in environment
+    assert not [value for value in environment.values() if "secret" in value]
 
 
 def test_a_given_environment_replaces_it(monkeypatch):
