@@ -140,6 +140,7 @@ def test_an_end_that_a_submit_has_waited_for_is_seen(
         answers = reply.result(30).submitted
     assert answers[task_id] == "existing"
     assert {held.id for held in hands.claim()} == set(answers) - {task_id}, "a task that had ended is there again"
+    assert Hands(two[1]).submit(), "the connection is left in a transaction that has failed"
 
 
 def test_the_same_tasks_cancelled_at_once_are_cancelled_once(two: tuple[PostgresStore, PostgresStore]) -> None:

@@ -37,15 +37,19 @@ class Exchange:
     """A request on its way. `releases` are those of its retries, by the ids of their tasks.
 
     `missed` are the (key, claim) of changes, and `unreleased` the keys of releases, that did not hit. `apart`
-    tells whether payloads of what was claimed may be kept apart.
+    tells whether payloads of what was claimed may be kept apart. Of the bells to `ring` those that are known before are
+    `rung` with it.
     """
 
-    def __init__(self, request: Request, releases: dict[str, Release], floors: Floors, *, large: bool) -> None:
+    def __init__(
+        self, request: Request, releases: dict[str, Release], floors: Floors, rung: list[str], *, large: bool
+    ) -> None:
         self.request = request
         self._floors = floors
         self.releases = releases
         self.reply = Reply(now=0)
-        self.ring = set(request.ring)
+        self.rung = rung
+        self.ring = set(rung)
         self.missed: list[tuple[int, int]] = []
         self.unreleased: set[int] = set()
         self.first: list[tuple[int, int, int]] = []
@@ -137,7 +141,8 @@ class Exchange:
     def _cancelled(self, rows: list[Row]) -> None:
         for task_id, answer, bell in rows:
             self.reply.cancelled[task_id] = answer
-            self.ring.add(bell or "")
+            if bell:
+                self.ring.add(bell)
 
     def _ended(self, rows: list[Row]) -> None:
         """What has ended before; of an exchange that is repeated, what it has cancelled itself."""

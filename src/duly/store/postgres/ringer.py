@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 
 from duly.ports import Request
 
@@ -30,8 +29,8 @@ class Ringer:
         self._late: set[str] = set()
         self._rung_at = 0.0
 
-    def after(self, request: Request, submitters: Iterable[str]) -> list[str]:
-        """Return which bells are to be rung now that a request was carried out.
+    def after(self, request: Request) -> list[str]:
+        """Return which bells are to be rung as soon as a request is carried out.
 
         Who submitted may wait for just this end: that one is rung each time.
         """
@@ -39,7 +38,7 @@ class Ringer:
             self._late.add(self._nodes)
         if request.changes or request.rejections or request.cancels or request.retries:
             self._late.add(self._ripples)
-        return self._due([bell for bell in submitters if bell])
+        return self._due([bell for bell in request.ring if bell])
 
     def of_nodes(self) -> list[str]:
         """Return the bell of all nodes, if it is to be rung now."""

@@ -51,6 +51,9 @@ class Statement(NamedTuple):
     bindings: Mapping[str, Any] = MappingProxyType({})
 
 
+_BEGIN, _COMMIT = Statement("begin"), Statement("commit")
+
+
 class Heard(NamedTuple):
     """What the database's time was, and the monotonic clock when it was asked."""
 
@@ -174,17 +177,35 @@ class Session(Alike):
         return self._insist(lambda connection, _: self._carry_out(connection, statements, durable=durable))
 
     def _carry_out(
-        self, connection: Connection, statements: Sequence[Statement], *, durable: bool = True
+        self,
+        connection: Connection,
+        statements: Sequence[Statement],
+        *,
+        durable: bool = True,
+        ring: Sequence[str] = (),
     ) -> list[list[Row]]:
-        guard = {"durable": durable, "patience": self._lock_patience()}
+        """Carry out statements in one transaction; bells are rung right after it, in the same round trip."""
+        guard = Statement("guard", {"durable": durable, "patience": self._lock_patience()})
+        return self._ask_all(connection, [_BEGIN, guard, *statements, _COMMIT], ring)[2:-1]
+
+    def _ask(self, connection: Connection, query: str, bindings: Mapping[str, Any]) -> list[Row]:
+        return self._ask_all(connection, [Statement(query, bindings)])[0]
+
+    def _ask_and_ring(
+        self, connection: Connection, query: str, bindings: Mapping[str, Any], ring: Sequence[str]
+    ) -> list[Row]:
+        """Ask, and ring bells after that was committed, since a commit that rings holds up all others."""
+        if not ring:
+            return self._ask(connection, query, bindings)
+        return self._ask_all(connection, [_BEGIN, Statement(query, bindings), _COMMIT], ring)[1]
+
+    def _ask_all(
+        self, connection: Connection, statements: Sequence[Statement], ring: Sequence[str] = ()
+    ) -> list[list[Row]]:
         sql = self._sql
         self._asked_at = time.monotonic()
         asked = [(sql[statement.query], statement.bindings) for statement in statements]
-        return carry_out(connection, [(sql["begin"], {}), (sql["guard"], guard), *asked, (sql["commit"], {})])[2:-1]
-
-    def _ask(self, connection: Connection, query: str, bindings: Mapping[str, Any]) -> list[Row]:
-        self._asked_at = time.monotonic()
-        return carry_out(connection, [(self._sql[query], bindings)])[0]
+        return carry_out(connection, asked, then=[(sql["ring"], {"channels": ring})] if ring else [])
 
     def _ring(self, channels: Sequence[str]) -> None:
         """Ring bells; as they are hints, no trouble with them is anybody's, and nobody waits for its end."""

@@ -58,7 +58,8 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
         if not large and len(request.submits) == 1 and only_submits(request):
             return self._submit_alone(request)
         reply, releases = self._releases(request.retries) if request.retries else (Reply(now=0), {})
-        exchange, done = self._sent_large(request, releases) if large else self._sent(request, releases)
+        rung = self._ringer.after(request)
+        exchange, done = (self._sent_large if large else self._sent)(request, releases, rung)
         if done is None:
             return Reply(now=self.now(), done=False)
         if done:
@@ -67,23 +68,25 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
         reply = self._finished(exchange, reply.retried) if done else self._as_it_was(exchange, reply.retried)
         if exchange.apart:
             self._read_payloads(reply.claims, places_apart(reply.claims))
-        self._ring(self._ringer.after(request, exchange.ring))
+        self._ring(list(exchange.ring - set(exchange.rung if done else ())))
         self._unsure.pop(request.node or 0, None)  # not before: what was read after the commit is part of the answer
         return reply
 
     def _sent(
-        self, request: Request, releases: dict[str, Release], *, large: bool = False
+        self, request: Request, releases: dict[str, Release], rung: list[str], *, large: bool = False
     ) -> tuple[Exchange, bool | None]:
-        exchange = Exchange(request, releases, self._floors, large=large)
+        exchange = Exchange(request, releases, self._floors, rung, large=large)
         return exchange, self._send(exchange) if request.node is None else self._send_numbered(exchange)
 
-    def _sent_large(self, request: Request, releases: dict[str, Release]) -> tuple[Exchange, bool | None]:
+    def _sent_large(
+        self, request: Request, releases: dict[str, Release], rung: list[str]
+    ) -> tuple[Exchange, bool | None]:
         """Send it after what is too large for a row; and that once more, if a server that was killed has lost it."""
         self._sweep()
         tries, shaken = TRIES, self._shaken
         while True:
             try:
-                return self._sent(without_large(request, self._keep_apart), releases, large=True)
+                return self._sent(without_large(request, self._keep_apart), releases, rung, large=True)
             except Refused as error:
                 tries -= 1
                 if not tries or SWEPT not in str(error):
@@ -99,19 +102,19 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
     def _submit_alone(self, request: Request) -> Reply:
         """Store one task by one statement, and so in a third of the time."""
         (submission,) = request.submits
-        fields = msgspec.structs.asdict(submission)
+        fields, ring = msgspec.structs.asdict(submission), self._ringer.after(request)
 
         def once(connection: Connection, _again: bool) -> int | None:
             try:
-                created = self._ask(connection, "submit_one", fields)
+                created = self._ask_and_ring(connection, "submit_one", fields, ring)
             except psycopg.errors.Error as error:
                 if error.sqlstate != REFUSED:
                     raise
+                connection.rollback()
                 return None
             return self._hear(created[0][0]) if created else None
 
         created = self._insist(once)
-        self._ring(self._ringer.after(request, ()))
         now = self.now() if created is None else created
         return Reply(now=now, submitted={submission.id: "created" if created is not None else "existing"})
 
@@ -121,7 +124,7 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
 
         def once(connection: Connection, again: bool) -> None:
             exchange.again = again or shaken
-            exchange.read(self._carry_out(connection, exchange.statements))
+            exchange.read(self._carry_out(connection, exchange.statements, ring=exchange.rung))
 
         self._insist(once)
         self._shaken = False
@@ -137,7 +140,7 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
         def once(connection: Connection, again: bool) -> bool | None:
             exchange.again = again or shaken
             try:
-                answers = self._carry_out(connection, exchange.statements)
+                answers = self._carry_out(connection, exchange.statements, ring=exchange.rung)
             except psycopg.errors.Error as error:
                 if error.sqlstate != REFUSED or "given up" not in str(error):
                     raise

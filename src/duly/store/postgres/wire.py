@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
 import psycopg
@@ -26,6 +27,7 @@ _PLACE = re.compile(rb"\$(\d+)")
 _UNKNOWN, _BOOL, _BIGINT = 0, 16, 20
 _READ, _BOTH, _READABLE = Wait.R, Wait.RW, Ready.R
 _FAILED = pq.ExecStatus.FATAL_ERROR
+_REFUSED = (_FAILED, pq.ExecStatus.PIPELINE_ABORTED)
 _TUPLES = pq.ExecStatus.TUPLES_OK
 _SYNC = pq.ExecStatus.PIPELINE_SYNC
 
@@ -41,31 +43,38 @@ class Query(NamedTuple):
         return _PLACE.sub(lambda match: b"%%(%s)s" % self.names[int(match[1]) - 1].encode(), self.text)
 
 
-def carry_out(connection: Connection, asked: Sequence[tuple[Query, Mapping[str, Any]]]) -> list[list[Row]]:
+Asked: TypeAlias = tuple[Query, Mapping[str, Any]]
+"""A query, and what it is given."""
+
+
+def carry_out(connection: Connection, asked: Sequence[Asked], *, then: Sequence[Asked] = ()) -> list[list[Row]]:
     """Carry out queries; return the rows of each. Raises the driver's errors: the first, if the server has several.
 
-    Unless they say otherwise, all together are one transaction.
+    Unless they say otherwise, all together are one transaction. If one fails, so do those after it. What comes `then`
+    is tried, and nothing is told of it.
     """
-    dumped = [[_dumped(values[name]) for name in query.names] for query, values in asked]
+    queries = [*asked, *then]
+    dumped = [[_dumped(values[name]) for name in query.names] for query, values in queries]
     connection.forget_old_plans()
     wire = connection.pgconn
     wire.enter_pipeline_mode()
     try:
-        news = [_send(connection, query, values) for (query, _), values in zip(asked, dumped, strict=True)]
+        news = [_send(connection, query, values) for (query, _), values in zip(queries, dumped, strict=True)]
         wire.pipeline_sync()
-        results = connection.wait(_answers(wire))
+        answers = iter(connection.wait(_answers(wire)))
         wire.exit_pipeline_mode()
     except BaseException:
         connection.close()  # what is still to come on it is nobody's
         raise
-    for result in results:
+    results = [[next(answers) for _ in range(1 + len(new))] for new in news]
+    for result in chain.from_iterable(results[: len(asked)]):
         if result.status == _FAILED:
             raise error_from_result(result)
-    for new in news:
-        connection.prepared |= new
+    for new, told in zip(news, results, strict=True):
+        if told[0].status not in _REFUSED:
+            connection.prepared |= new
     reader: abc.Transformer = Transformer(connection)
-    answers = iter(results)
-    return [_rows(reader, [next(answers) for _ in range(1 + len(new))][-1]) for new in news]
+    return [_rows(reader, told[-1]) for told in results[: len(asked)]]
 
 
 def _send(connection: Connection, query: Query, values: Sequence[tuple[int, bytes | None]]) -> Prepared:
