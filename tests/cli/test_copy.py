@@ -66,6 +66,22 @@ def test_a_store_that_is_used_is_no_target(cli: "Cli") -> None:
         assert "new.db: has lanes already; name an empty store" in refused.err
 
 
+def test_who_opens_the_store_again_meanwhile_is_told_that_the_copy_is_in_vain(cli: "Cli") -> None:
+    with duly.App(f"sqlite:///{cli.folder}/shop.db") as app:
+        app.submit_many(app.passport("email:send", "ann") for _ in range(5_000))
+        copying = cli.start("copy", "-a", "shop", "--to", NEW)
+        new = cli.folder / "new.db"
+        with closing(sqlite3.connect(eventually(new.exists) and new, isolation_level=None, timeout=20)) as connection:
+            eventually(lambda: holds_up(connection))
+            assert app.reopen()
+            connection.execute("rollback")
+        done = copying.wait()
+        assert done.code == 4
+        assert "was opened again while it was copied" in done.err
+        assert "the same command goes on" not in done.err
+        assert app.submit("email:send", "bob").state == "ready"
+
+
 def test_who_interrupts_it_is_told_how_it_goes_on(cli: "Cli") -> None:
     with duly.App(f"sqlite:///{cli.folder}/shop.db") as app:
         app.submit_many(app.passport("email:send", "ann") for _ in range(5_000))

@@ -13,7 +13,7 @@ import pytest
 
 from duly.core.record import Move, Record, What
 from duly.engine import forks, mover
-from duly.engine.mover import Carried, Mover, refuse_source, reopen
+from duly.engine.mover import Carried, CopyInVain, Mover, refuse_source, reopen
 from duly.errors import OptionInvalid, StoreBusy, StoreError, StoreMoved
 from duly.ports import Inventory, Request
 from duly.store.postgres.store import PostgresStore
@@ -277,8 +277,27 @@ def test_a_store_is_opened_again(source: SqliteStore, target: SqliteStore) -> No
     assert not reopen(source)
     assert what(source, target) == [None, "coming"]
     Hands(source).submit()
-    with pytest.raises(StoreMoved, match="target: is not complete"):
+    with pytest.raises(StoreMoved, match="target: is not complete.*; if that was given up, remove what has come"):
         move(source, target)
+
+
+@pytest.mark.parametrize("steps", [1, 12, 13, 24])
+def test_a_store_that_is_opened_again_while_it_is_copied_ends_that(
+    source: SqliteStore, target: SqliteStore, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    """After the first and the last task that was copied, and after the first and the last that was compared."""
+    monkeypatch.setattr(mover, "MOST", 1)
+    moving = mover_of(source, target)
+    told = [moving.step() for _ in range(steps)][-1]
+    assert told is not None
+    assert told.what == ("copied" if steps <= 12 else "compared")
+    reopen(source)
+    if steps < 24:
+        Hands(source).submit()
+    with pytest.raises(CopyInVain, match="source: was opened again while it was copied, so target may lack what came"):
+        while moving.step():
+            pass
+    assert what(source, target) == [None, "coming"]
 
 
 def test_a_fork_comes_between_two_steps(source: SqliteStore, target: SqliteStore) -> None:

@@ -69,8 +69,10 @@ def _carry(app: App, to: str, *, dry_run: bool) -> Carried:
 
         try:
             return app.copy_to(to, dry_run=dry_run, watch=watch)
-        except (KeyboardInterrupt, StoreError):
-            if begun:
+        except (KeyboardInterrupt, StoreError) as error:
+            from duly.engine.mover import CopyInVain  # noqa: PLC0415 - it is there by now
+
+            if begun and not isinstance(error, CopyInVain):
                 say("both stores stay closed: the same command goes on, `duly copy --reopen` gives it up")
             raise
 

@@ -29,6 +29,10 @@ MOST = 2_000
 _encode = msgspec.json.encode
 
 
+class CopyInVain(StoreError):
+    """The same copy would not go on with what has come: it is not what the source has."""
+
+
 class Table(NamedTuple):
     """What of a kind a store keeps: how many, and the SHA-256 of all of them, each as JSON in a line, in order."""
 
@@ -135,7 +139,7 @@ class Mover:
         elif ours is not None and ours.what == "left":
             raise StoreMoved(f"{self._names[0]}: {ours}")
         elif theirs is not None:
-            raise StoreMoved(f"{self._names[1]}: {theirs}")
+            raise StoreMoved(f"{self._names[1]}: {theirs}; if that was given up, remove what has come, and copy again")
         elif self._target is not None:
             self._refuse_full(self._target)
 
@@ -155,11 +159,11 @@ class Mover:
         newest = target.tasks(Filter(), "newest", None, 1)
         far = _Far(source, "copied")
         for records in _pages(source, newest[0].key if newest else 0):
+            self._own_move(source, target)
             target.load(records)
             yield far.upto(records)
         yield from self._compare(source, target)
-        move = source.moving()
-        assert move is not None
+        move = self._own_move(source, target)
         source.move(move._replace(what="left", other=self._names[1]))  # first: never are both open
         target.move(None)
 
@@ -187,6 +191,17 @@ class Mover:
                 target.move(None)
             raise
 
+    def _own_move(self, source: Store, target: Store) -> Move:
+        """Return the source's part of this move; raises `CopyInVain` if somebody has opened the source meanwhile."""
+        ours, theirs = source.moving(), target.moving()
+        if ours is None or theirs is None or ours.id != theirs.id:
+            here, there = self._names
+            raise CopyInVain(
+                f"{here}: was opened again while it was copied, so {there} may lack what came since; remove what is there, "
+                "and copy again"
+            )
+        return ours
+
     def _compare(self, source: Store, target: Store) -> Iterator[Progress]:
         """Read both to their ends; raises `StoreError` where they differ."""
         ours, theirs = Sums(source.inventory()), Sums(target.inventory())
@@ -202,7 +217,8 @@ class Mover:
             if there is not None and far.is_time():
                 yield far.upto([there])
         if ours.tables() != theirs.tables():
-            raise StoreError(self._difference(ours, theirs, first))
+            self._own_move(source, target)
+            raise CopyInVain(self._difference(ours, theirs, first))
         self._sums = ours
 
     def _difference(self, ours: Sums, theirs: Sums, first: str) -> str:
