@@ -277,7 +277,7 @@ def test_a_store_is_opened_again(source: SqliteStore, target: SqliteStore) -> No
     assert not reopen(source)
     assert what(source, target) == [None, "coming"]
     Hands(source).submit()
-    with pytest.raises(StoreMoved, match="target: is not complete.*; if that was given up, remove what has come"):
+    with pytest.raises(StoreMoved, match=r"target: is not complete.*; if that was given up, remove what has come"):
         move(source, target)
 
 
@@ -295,8 +295,7 @@ def test_a_store_that_is_opened_again_while_it_is_copied_ends_that(
     if steps < 24:
         Hands(source).submit()
     with pytest.raises(CopyInVain, match="source: was opened again while it was copied, so target may lack what came"):
-        while moving.step():
-            pass
+        list(iter(moving.step, None))
     assert what(source, target) == [None, "coming"]
 
 

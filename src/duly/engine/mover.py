@@ -197,8 +197,8 @@ class Mover:
         if ours is None or theirs is None or ours.id != theirs.id:
             here, there = self._names
             raise CopyInVain(
-                f"{here}: was opened again while it was copied, so {there} may lack what came since; remove what is there, "
-                "and copy again"
+                f"{here}: was opened again while it was copied, so {there} may lack what came since; remove what is "
+                "there, and copy again"
             )
         return ours
 
