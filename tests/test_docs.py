@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from duly import errors
-from tests.server import Server
+from tests.server import Databases, Server
 from tests.snippets import blocks
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["README.md", "docs/guide.md", "docs/testing.md", "docs/operations.md"]
 POSTGRESQL = "docs/postgresql.md"
+SCALING = "docs/scaling.md"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -41,6 +42,16 @@ def test_every_snippet_about_postgresql_does_what_it_shows(own_server: Server, t
     assert own_server.run("select number from orders", database="shop") == [(7,)]
 
 
+def test_every_snippet_about_scaling_does_what_it_shows(server: Databases, tmp_path: Path) -> None:
+    names = [server.create_database() for _ in range(2)]
+    one, two = map(server.url, names)
+    try:
+        run_snippets(SCALING, tmp_path, MAIL_URL=one, REPORTS_URL=two, PARTS=f"{one}?schema=part {two}?schema=part")
+    finally:
+        for name in names:
+            server.drop_database(name)
+
+
 def run_snippets(page: str, place: Path, **surroundings: str) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DULY_", "PY", "COV", "PG"))}
     tools = os.path.dirname(sys.executable)
@@ -53,7 +64,7 @@ def run_snippets(page: str, place: Path, **surroundings: str) -> None:
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
-@pytest.mark.parametrize("page", [*PAGES, POSTGRESQL])
+@pytest.mark.parametrize("page", [*PAGES, POSTGRESQL, SCALING])
 def test_a_page_has_snippets_and_its_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text("utf-8")
     assert [block for block in blocks(text) if block.language in ("python", "pycon", "console")]
