@@ -2,9 +2,11 @@
 
 import select
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -202,6 +204,32 @@ def test_a_bell_hears_again_after_its_server_was_away(
         return not rung(bell, 0.05)
 
     eventually(is_quiet)
+
+
+def test_a_bell_waits_for_no_name_server(
+    database: str, opened: Open, listening: Callable[..., ServerBell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, find = threading.Event(), socket.getaddrinfo
+
+    def found_late(host: Any, *more: Any, **kept: Any) -> Any:
+        assert told.wait(20)
+        return find("127.0.0.1" if host == "db.invalid" else host, *more, **kept)
+
+    monkeypatch.setattr("socket.getaddrinfo", found_late)
+    address = address_of(database.replace("127.0.0.1", "db.invalid"), "duly")
+    assert "db.invalid" in address.conninfo
+    begun = time.monotonic()
+    bell = ServerBell(address)
+    for _ in range(3):
+        bell.silence()
+    assert time.monotonic() - begun < 1
+    assert not rung(bell, 0)
+    told.set()
+    assert rung(bell), "who waits is not woken when nothing is missed any more"
+    listening(bell)
+    assert bell.hears
+    Hands(opened(database)).exchange(ring={bell.address})
+    assert rung(bell)
 
 
 def test_where_nobody_listens_a_bell_waits_for_nobody() -> None:

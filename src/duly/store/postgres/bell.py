@@ -1,23 +1,25 @@
 """Bells on a server: LISTEN, on a connection of its own that is made, and made anew, without waiting for anybody.
 
-A ring is a hint. Whoever owns a bell calls `silence` when its descriptor is ready and at each poll, and each time the
-connection comes as far as it can without waiting. Behind a pooler that gives each transaction another session no bell
-is ever heard; then there is no connection either.
+A ring is a hint. Whoever owns a bell calls `silence` when its descriptor is ready and at each poll. It is connected by
+a thread that ends with that: to find the server by its name, and to be let in, may take long, and libpq waits for some
+of it with all of Python. Behind a pooler that gives each transaction another session no bell is ever heard; then there
+is no connection either.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import threading
 import time
 from contextlib import suppress
 
 import psycopg
-from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from duly.errors import StoreError
 from duly.store.postgres.address import Address
-from duly.store.postgres.connection import DEFAULTS
+from duly.store.postgres.connection import Connection, connect
 from duly.store.postgres.ringer import channel_of_nodes, channel_of_ripples
 
 AGAIN_SECONDS = 1.0
@@ -26,25 +28,19 @@ AGAIN_SECONDS = 1.0
 SOON_SECONDS = 2.0
 """How long it is waited, where somebody wants to be sure that nothing is missed from now on."""
 
-_EVENTS = {
-    pq.PollingStatus.READING: select.EPOLLIN,
-    pq.PollingStatus.WRITING: select.EPOLLOUT,
-    pq.PollingStatus.OK: select.EPOLLIN,
-}
-
 
 class ServerBell:
     """Hears one channel of a database; `hears` tells whether it does just now, `deaf` that it never will."""
 
     def __init__(self, address: Address, channel: str = "") -> None:
         self.address = channel or "duly." + os.urandom(9).hex()
-        self.deaf = False
-        defaults = {**DEFAULTS, "application_name": "duly bell"}
-        self._conninfo = make_conninfo(address.conninfo, **(defaults | conninfo_to_dict(address.conninfo))).encode()
+        self.hears = self.deaf = False
+        named = {"application_name": "duly bell"} | conninfo_to_dict(address.conninfo)
+        self._server = address._replace(conninfo=make_conninfo("", **named))
         self._epoll = select.epoll()
-        self._connection: pq.abc.PGconn | None = None
-        self._connected = self.hears = False
-        self._fd = -1
+        self._lock = threading.Lock()
+        self._connecting = self._closed = False
+        self._connection: Connection | None = None
         self._next = 0.0
 
     def fileno(self) -> int:
@@ -52,19 +48,26 @@ class ServerBell:
         return self._epoll.fileno()
 
     def silence(self) -> None:
-        """Take in all rings up to now, and bring the connection about if there is none."""
+        """Take in all rings up to now, and have the connection brought about if there is none."""
+        with self._lock:
+            connection = self._connection
+        if connection is None:
+            self._start()
+            return
         try:
-            if self._connection is None:
-                self._start()
-            if self._connection is not None and not self._connected:
-                self._go_on(self._connection)
-            if self._connection is not None and self._connected:
-                self._take_in(self._connection)
+            if not self.hears:
+                self._epoll.modify(connection.fileno(), select.EPOLLIN)
+                self.hears = True
+            connection.pgconn.consume_input()
+            while connection.pgconn.notifies() is not None:
+                pass
         except psycopg.Error:
             self._drop()
 
     def close(self) -> None:
         """Be reachable no more; safe to call twice."""
+        with self._lock:
+            self._closed = True
         self._drop()
         self._epoll.close()
 
@@ -78,63 +81,48 @@ class ServerBell:
 
     # the connection
     def _start(self) -> None:
-        if self.deaf or time.monotonic() < self._next:
+        if self.deaf or self._connecting or time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + AGAIN_SECONDS
-        connection = self._connection = pq.PGconn.connect_start(self._conninfo)
-        if connection.status == pq.ConnStatus.BAD:
-            raise psycopg.OperationalError
-        self._await(connection.socket, select.EPOLLOUT)
+        self._next, self._connecting = time.monotonic() + AGAIN_SECONDS, True
+        try:
+            threading.Thread(target=self._connect, name="duly-bell", daemon=True).start()
+        except RuntimeError:  # no thread is left just now
+            self._connecting = False
 
-    def _go_on(self, connection: pq.abc.PGconn) -> None:
-        """Come nearer to being connected, if that is possible now: libpq would wait where it is called too early."""
-        if not self._epoll.poll(0):
-            return
-        status = connection.connect_poll()
-        if status == pq.PollingStatus.FAILED:
-            raise psycopg.OperationalError
-        self._await(connection.socket, _EVENTS[pq.PollingStatus(status)])
-        if status == pq.PollingStatus.OK:
-            connection.nonblocking = 1
-            connection.send_query(f'select pg_backend_pid(); listen "{self.address}"'.encode())
-            self._connected = True
+    def _connect(self) -> None:
+        """Begin to hear; in a thread of its own."""
+        connection: Connection | None = None
+        try:
+            connection = connect(self._server, allow_unsafe=True)
+            if connection.pooled:
+                self.deaf = True
+            else:
+                connection.execute(f'listen "{self.address}"'.encode())
+                connection = self._handed_over(connection)
+        except (psycopg.Error, StoreError, OSError):
+            pass  # it is tried again
+        finally:
+            if connection is not None:
+                connection.close()
+            self._connecting = False
 
-    def _await(self, fd: int, events: int) -> None:
-        """Have the descriptor be ready when this one is; while it connects libpq may go from one to another."""
-        if self._fd >= 0:
-            with suppress(OSError):  # it may be closed by now, and so gone
-                self._epoll.unregister(self._fd)
-        self._epoll.register(fd, events)
-        self._fd = fd
-
-    def _take_in(self, connection: pq.abc.PGconn) -> None:
-        connection.flush()
-        connection.consume_input()
-        while not connection.is_busy() and (result := connection.get_result()) is not None:
-            self._answered(connection, result)
-            if self.deaf:
-                self._drop()
-                return
-        while connection.notifies() is not None:
-            pass
-
-    def _answered(self, connection: pq.abc.PGconn, result: pq.abc.PGresult) -> None:
-        if result.status == pq.ExecStatus.TUPLES_OK:
-            self.deaf = int(result.get_value(0, 0) or 0) != connection.backend_pid
-        elif result.status == pq.ExecStatus.COMMAND_OK:
-            self.hears = True
-        else:
-            raise psycopg.OperationalError
+    def _handed_over(self, connection: Connection) -> Connection | None:
+        """Give it to whoever waits, who looks at once: nothing is missed from now on. Returns it if nobody does."""
+        with self._lock:
+            if self._closed:
+                return connection
+            self._epoll.register(connection.fileno(), select.EPOLLIN | select.EPOLLOUT)
+            self._connection = connection
+            return None
 
     def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        self._connected = self.hears = False
-        if self._fd >= 0:
-            with suppress(OSError, ValueError):
-                self._epoll.unregister(self._fd)
-        self._fd = -1
+        self.hears = False
+        with self._lock:
+            connection, self._connection = self._connection, None
         if connection is not None:
-            connection.finish()
+            with suppress(OSError, ValueError, psycopg.Error):  # it may be closed by now, and so gone
+                self._epoll.unregister(connection.fileno())
+            connection.close()
 
 
 def node_bell(address: Address) -> ServerBell:
