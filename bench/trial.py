@@ -114,7 +114,7 @@ class Trial:
         return Trial(self.side, folder)
 
     def read(self, sql: str, values: dict[str, Any] | None = None) -> Any:
-        """The first row that a query of the store has; nobody may have it open."""
+        """The first row that a query of the store has."""
         connection = apsw.Connection(str(self.store), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             return connection.execute(sql, values or {}).fetchone()

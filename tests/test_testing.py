@@ -111,10 +111,11 @@ def test_what_still_runs_at_the_end_of_a_test_is_stopped(project: Project) -> No
             handle = shop.stall.submit()
             next(event for event in handle.events() if event.kind == "start")
 
-        def test_idle(duly_app, run_until_idle):
-            shop.stall.submit()
-            with pytest.raises(duly.WaitTimeout, match="not idle after 0.5 s:\\n  order:stall  running  attempt 1"):
-                run_until_idle(duly_app, seconds=0.5)
+        def test_idle(duly_app, duly_worker, run_until_idle):
+            handle = shop.stall.submit()
+            next(event for event in handle.events() if event.kind == "start")
+            with pytest.raises(duly.WaitTimeout, match="not idle after 0.1 s:\\n  order:stall  running  attempt 1"):
+                run_until_idle(duly_app, seconds=0.1)
     """)
 
 

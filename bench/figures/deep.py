@@ -44,7 +44,7 @@ def _run(trial: Trial, pipe: Pipe, tells: int) -> float:
         for _ in range(tells):
             pipe.read(2 * PATIENCE)
         if tells == 1:
-            last_commit(trial.store)  # what runs beside the one that tells is to end, too
+            last_commit(trial)  # what runs beside the one that tells is to end, too
     return _rate(trial, since)
 
 

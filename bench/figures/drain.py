@@ -11,7 +11,7 @@ from bench.raw.store import BLOB
 from bench.trial import PATIENCE, Failed, Trial
 
 QUIET_SECONDS = 0.5
-"""A node that has written nothing for so long has written all it had to."""
+"""A node that has written nothing for so long may have written all it had to, or stand still."""
 
 
 def drain(
@@ -33,19 +33,22 @@ def drain(
             trial.restore()
             with trial.worker(worker):
                 pipe.read(2 * PATIENCE)
-                last = last_commit(trial.store)
+                last = last_commit(trial)
             count += tasks
             seconds += last - _first_start(trial, tasks)
     return count / seconds
 
 
-def last_commit(path: Path) -> float:
-    """When the log was written last, seen from outside, in seconds since 1970; waits until that is some time ago."""
-    log = Path(f"{path}-wal")
+def last_commit(trial: Trial) -> float:
+    """When the log was written last, seen from outside, in seconds since 1970; waits until all there is to do is done.
+
+    The store is looked into only when the log has not been written for some time, not to disturb what is measured.
+    """
+    log = Path(f"{trial.store}-wal")
     until = time.time() + PATIENCE
     while (now := time.time()) < until:
         last = log.stat().st_mtime
-        if now - last > QUIET_SECONDS:
+        if now - last > QUIET_SECONDS and trial.read("select count(*) from task where ended_at is null") == (0,):
             return last
         time.sleep(QUIET_SECONDS / 2)
     raise Failed("the node goes on writing though nothing is left to do")

@@ -229,7 +229,8 @@ class Stepped:
             self.node._turn()
 
     def suspect(self) -> Held:
-        """A task that was on two lost nodes, claimed by this one."""
+        """A task that was on two lost nodes, claimed by this one, between two exchanges of its own."""
+        self.until(lambda: not self.node._cycle.under_way)
         (lane,) = asked(self.thread, lambda store: store.lanes())
         asked(self.thread, Request(submits=[submission("s", lane.number)]))
         for name in ("lost", "lost too"):
@@ -329,7 +330,8 @@ def test_a_suspect_that_comes_when_the_node_drains_goes_back(stepped: Stepped) -
 def test_a_suspect_that_is_paused_before_it_is_begun_goes_back(stepped: Stepped) -> None:
     floor, lanes = stepped.node._floor, asked(stepped.thread, lambda store: store.lanes())
     floor.take(stepped.suspect())
-    stepped.node._roster.set_lanes(lanes, [Pause("action", lanes[0].action, 1)])
+    asked(stepped.thread, lambda store: store.pause("action", lanes[0].action))  # so that nothing claims it again
+    stepped.node._roster.set_lanes(lanes, asked(stepped.thread, lambda store: store.pauses()))
     floor.heed_pauses()
     assert (floor.suspects.alone, stepped.node._cycle.anything()) == (False, True)
     stepped.until(lambda: stepped.stored().state == State.READY)

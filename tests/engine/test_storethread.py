@@ -351,6 +351,8 @@ def test_one_look_serves_all_who_wait(
     names = [f"t{number}" for number in range(50)]
     asked(thread, submit(*(submission(name, lane) for name in names)))
     all_told, others = [ended_by(thread, name) for name in names], other(tmp_path)
+    asked(thread, lambda _: None)  # each has looked once, to begin with
+    eventually(lambda: thread._told == thread._changes)
     looks = []
     glance = SqliteStore.glance
     monkeypatch.setattr(SqliteStore, "glance", lambda store, ids: (looks.append(len(ids)), glance(store, ids))[1])
