@@ -1,15 +1,19 @@
-"""PostgreSQL, for the tests that ask for it; nothing of it is imported or started for others."""
+"""What tests of several rooms begin with. Nothing of PostgreSQL is imported or started for who does not ask for it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
 if TYPE_CHECKING:
+    from duly.ports import Store
     from tests.server import Databases, Postgres, Server
+
+S = TypeVar("S", bound="Store")
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +51,16 @@ def own_server(postgres: Postgres) -> Iterator[Server]:
     server = postgres.server()
     yield server
     server.end()
+
+
+@pytest.fixture
+def use() -> Iterator[Callable[[S], S]]:
+    """Opens a store, and closes it in the end."""
+    with ExitStack() as stores:
+
+        def use_it(store: S) -> S:
+            stores.callback(store.close)
+            store.open()
+            return store
+
+        yield use_it

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
@@ -26,19 +25,13 @@ Open = Callable[..., SqliteStore]
 
 
 @pytest.fixture
-def open_store(tmp_path: Path) -> Iterator[Open]:
-    stores: list[SqliteStore] = []
+def open_store(tmp_path: Path, use: Open) -> Open:
     numbers = count()
 
     def open_it(path: str = "", kind: type[SqliteStore] = SqliteStore) -> SqliteStore:
-        store = kind(path or f"{tmp_path}/{next(numbers)}.db")
-        store.open()
-        stores.append(store)
-        return store
+        return use(kind(path or f"{tmp_path}/{next(numbers)}.db"))
 
-    yield open_it
-    for store in stores:
-        store.close()
+    return open_it
 
 
 @pytest.fixture
@@ -103,16 +96,13 @@ def test_while_somebody_works_on_it_nothing_is_moved(source: SqliteStore, target
     move(source, target)
 
 
-def test_who_was_killed_on_a_server_is_waited_for(database: str) -> None:
-    stores = [PostgresStore(database, lease=2.0) for _ in range(2)]
-    with closing(stores[0]), closing(stores[1]):
-        for store in stores:
-            store.open()
-        stores[1].enlist("killed", "", "worker of ann")
-        with pytest.raises(StoreBusy, match=r"worker of ann works on it: .* it is given up after 2 s"):
-            refuse_source(stores[0], "source")
-        eventually(stores[0].dead)
-        refuse_source(stores[0], "source")
+def test_who_was_killed_on_a_server_is_waited_for(database: str, use: Open) -> None:
+    store, killed = (use(PostgresStore(database, lease=2.0)) for _ in range(2))
+    killed.enlist("killed", "", "worker of ann")
+    with pytest.raises(StoreBusy, match=r"worker of ann works on it: .* it is given up after 2 s"):
+        refuse_source(store, "source")
+    eventually(store.dead)
+    refuse_source(store, "source")
 
 
 def test_who_comes_at_the_last_moment_goes_on(source: SqliteStore, open_store: Open, tmp_path: Path) -> None:

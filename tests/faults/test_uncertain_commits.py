@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -21,18 +21,8 @@ Opened = Callable[[str], PostgresStore]
 
 
 @pytest.fixture
-def opened() -> Iterator[Opened]:
-    """Opens stores; they are closed in the end."""
-    stores: list[PostgresStore] = []
-
-    def open_it(url: str) -> PostgresStore:
-        stores.append(PostgresStore(url))
-        stores[-1].open()
-        return stores[-1]
-
-    yield open_it
-    for store in stores:
-        store.close()
+def opened(use: Callable[[PostgresStore], PostgresStore]) -> Opened:
+    return lambda url: use(PostgresStore(url))
 
 
 def test_answers_to_commits_are_lost_and_no_task_is_lost_or_ends_twice(

@@ -34,18 +34,8 @@ def path(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def open_store(path: str) -> Iterator[Callable[..., SqliteStore]]:
-    stores: list[SqliteStore] = []
-
-    def open_it(**more: object) -> SqliteStore:
-        store = SqliteStore(path, **more)  # type: ignore[arg-type]
-        store.open()
-        stores.append(store)
-        return store
-
-    yield open_it
-    for store in stores:
-        store.close()
+def open_store(path: str, use: Callable[[SqliteStore], SqliteStore]) -> Callable[..., SqliteStore]:
+    return lambda **more: use(SqliteStore(path, **more))
 
 
 @pytest.fixture

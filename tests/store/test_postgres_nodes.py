@@ -26,19 +26,9 @@ Open = Callable[..., PostgresStore]
 
 
 @pytest.fixture
-def opened(database: str) -> Iterator[Open]:
+def opened(database: str, use: Open) -> Open:
     """Opens the store of the test once more."""
-    stores: list[PostgresStore] = []
-
-    def open_it(url: str = database, lease: float = 30.0) -> PostgresStore:
-        store = PostgresStore(url, lease=lease)
-        store.open()
-        stores.append(store)
-        return store
-
-    yield open_it
-    for store in stores:
-        store.close()
+    return lambda url=database, lease=30.0: use(PostgresStore(url, lease=lease))
 
 
 @pytest.fixture

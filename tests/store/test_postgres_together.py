@@ -5,7 +5,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -55,19 +55,9 @@ print(json.dumps(done), flush=True)
 
 
 @pytest.fixture
-def opened(database: str) -> Iterator[Callable[[], PostgresStore]]:
+def opened(database: str, use: Callable[[PostgresStore], PostgresStore]) -> Callable[[], PostgresStore]:
     """Opens the store of the test once more."""
-    stores: list[PostgresStore] = []
-
-    def open_it() -> PostgresStore:
-        store = PostgresStore(database)
-        store.open()
-        stores.append(store)
-        return store
-
-    yield open_it
-    for store in stores:
-        store.close()
+    return lambda: use(PostgresStore(database))
 
 
 @pytest.fixture

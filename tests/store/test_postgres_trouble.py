@@ -41,19 +41,9 @@ Open = Callable[..., PostgresStore]
 
 
 @pytest.fixture
-def opened(database: str) -> Iterator[Open]:
+def opened(database: str, use: Open) -> Open:
     """Opens a store: that of the test, if nothing else is said."""
-    stores: list[PostgresStore] = []
-
-    def open_it(url: str = database, schema: str = "duly", **more: bool) -> PostgresStore:
-        store = PostgresStore(url, schema, **more)
-        stores.append(store)
-        store.open()
-        return store
-
-    yield open_it
-    for store in stores:
-        store.close()
+    return lambda url=database, schema="duly", **more: use(PostgresStore(url, schema, **more))
 
 
 @pytest.fixture
