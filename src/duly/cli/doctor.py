@@ -84,9 +84,9 @@ def _status_file(path: str | None, app_name: str | None) -> str:
 def _show(finding: Finding) -> None:
     mark = click.style("ok", fg="green") if finding.ok else click.style("no", fg="red", bold=True)
     first, *more = plain(finding.text).splitlines() or [""]
-    put(f"{mark}  {finding.what.ljust(9)}  {first}")
+    put(f"{mark}  {finding.what.ljust(10)}  {first}")
     for line in more:
-        put(f"               {line}")
+        put(f"                {line}")
 
 
 def _findings(app_name: str | None, url: str | None) -> Iterator[Finding]:

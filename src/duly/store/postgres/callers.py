@@ -22,7 +22,7 @@ from duly.store.postgres.address import Address
 from duly.store.postgres.large import added
 from duly.store.postgres.ringer import channel_of_nodes
 from duly.store.postgres.session import Statement, load
-from duly.store.postgres.trouble import duly_error
+from duly.store.postgres.trouble import duly_error, said
 from duly.store.postgres.wire import Row
 from duly.store.rows import text
 
@@ -142,7 +142,7 @@ def _told(error: psycopg.Error, address: Address) -> Exception:
         case errors.InsufficientPrivilege():
             return StoreReadOnly(
                 f"the connection's role may not store tasks in schema {address.schema} "
-                f"({address.without_secrets(str(error))}); grant it what docs/postgresql.md says"
+                f"({said(error, address)}); grant it what docs/postgresql.md says"
             )
         case _:
             return duly_error(error, address)

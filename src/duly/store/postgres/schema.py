@@ -12,7 +12,7 @@ from duly.store import migrations
 from duly.store.migrations import Migration
 from duly.store.postgres.address import Address
 from duly.store.postgres.connection import Connection, connect
-from duly.store.postgres.trouble import unreachable
+from duly.store.postgres.trouble import duly_error, unreachable
 
 PACKAGE = "duly.store.postgres"
 
@@ -67,11 +67,12 @@ def applied(connection: Connection, address: Address) -> list[Step]:
 
 def look(address: Address, *, allow_unsafe: bool) -> list[Step]:
     """Return the steps of a schema as a connection of its own finds it; for errors see `Session`."""
+    connection: Connection | None = None
     try:
         with closing(connect(address, allow_unsafe=allow_unsafe)) as connection:
             return steps_of(connection, address)
     except psycopg.Error as error:
-        raise unreachable(error, address) from error
+        raise (unreachable(error, address) if connection is None else duly_error(error, address)) from error
 
 
 def steps_of(connection: Connection, address: Address) -> list[Step]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 from psycopg import errors
 
@@ -39,6 +41,15 @@ _NEVER = (
 )
 """What a server that cannot be entered says, where trying again is of no use; libpq has no code for it."""
 
+_NOISE = re.compile(r"connection (failed|is bad): | *Is the server running [^?]*\?")
+"""What libpq and its driver say besides: the cure is said here."""
+
+_CURES = (
+    (re.compile(r"too many|connection slots"), "wait, or allow more: max_connections, or the role's own limit"),
+    (re.compile(r'database ".*" does not exist'), "create it, or check the url"),
+)
+"""What to do about a connection that is refused for a reason of its own."""
+
 _AGAIN = (errors.DeadlockDetected, errors.SerializationFailure)
 _BROKEN = ("08", "57P")
 _PASSING = ("25006", "53300", "57P03")
@@ -66,12 +77,12 @@ def goes_again(error: psycopg.Error) -> bool:
 
 def duly_error(error: psycopg.Error, address: Address) -> DulyError:
     """Return duly's own error for one of the driver's, with its cause and its cure."""
-    told, state = address.without_secrets(str(error)), error.sqlstate or ""
+    told, state = said(error, address), error.sqlstate or ""
     match error:
         case _ if state == REFUSED:
             return Refused(told)
         case _ if state == MOVING:
-            return StoreMoved(f"{address}: {refusal(error.diag.message_primary or told)}")
+            return StoreMoved(f"{address}: {refusal(told)}")
         case errors.LockNotAvailable() | errors.QueryCanceled() | errors.DeadlockDetected():
             return StoreBusy(f"{address}: others have held what is to be written for too long ({told})")
         case errors.SerializationFailure() | errors.TooManyConnections():
@@ -81,7 +92,7 @@ def duly_error(error: psycopg.Error, address: Address) -> DulyError:
         case errors.ReadOnlySqlTransaction():
             return StoreReadOnly(f"{address}: may only be read there ({told}); name the primary, {_HOSTS}")
         case errors.InsufficientPrivilege():
-            return StoreReadOnly(f"{address}: {told}; grant this role what docs/postgresql.md says")
+            return StoreReadOnly(f"{address}: {told}; {_MAKE if _CREATES in told else ''}{_GRANT}")
         case errors.DataCorrupted() | errors.IndexCorrupted():
             return StoreDamaged(f"{address}: is damaged ({told}); restore a backup")
         case (
@@ -96,14 +107,22 @@ def duly_error(error: psycopg.Error, address: Address) -> DulyError:
             return StoreError(f"{address}: {type(error).__name__}: {told}")
 
 
+_CREATES = "permission denied for database"
+_MAKE = "there is no such schema yet, and this role may not make it: have its owner run `duly migrate`, then "
+_GRANT = "grant this role what docs/postgresql.md says"
 _HOSTS = "or all hosts and target_session_attrs=read-write"
 
 
 def unreachable(error: psycopg.Error, address: Address) -> StoreUnavailable:
     """The error for a server that could not be connected to."""
-    told = address.without_secrets(str(error))
+    told = said(error, address)
+    own = next((cure for reason, cure in _CURES if reason.search(told)), None)
     if is_hopeless(error):
-        return StoreUnavailable(
-            f"{address}: cannot be entered: {told}; check the url, and who may connect by the server's pg_hba.conf"
-        )
-    return StoreAway(f"{address}: cannot be reached: {told}; check the url, and that the server runs")
+        cure = own or "check the url, and who may connect by the server's pg_hba.conf"
+        return StoreUnavailable(f"{address}: cannot be entered: {told}; {cure}")
+    return StoreAway(f"{address}: cannot be reached: {told}; {own or 'check the url, and that the server runs'}")
+
+
+def said(error: psycopg.Error, address: Address) -> str:
+    """Return what an error says, without what is secret, and without the statement that it is about."""
+    return address.without_secrets(error.diag.message_primary or _NOISE.sub("", str(error)))
