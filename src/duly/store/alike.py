@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from duly.core.record import Move, Record
+from duly.core.record import MOST_BYTES, Move, Record
 from duly.ports import EventRow, Filter, Inventory, Kept, Lane, NodeRow, Part, Pause, TaskRow
 from duly.store.apart import Reference, named
 from duly.store.records import of_one_load, records
@@ -82,6 +82,6 @@ class Alike(ABC):
 
     def dump(self, after: int, most: int) -> list[Record]:
         """Return the records with keys after one, in order."""
-        rows = of_one_load(self._rows("dump", after=after, most=most))
+        rows = of_one_load(self._rows("dump", after=after, most=most, most_bytes=MOST_BYTES))
         runs = self._rows("dump_runs", lowest=rows[0][0], highest=rows[-1][0]) if rows else []
         return records(rows, runs, self._whole)

@@ -7,6 +7,8 @@ hold is asked for at the connect, or set within a transaction.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 import psycopg
@@ -27,8 +29,8 @@ ANSWER_SECONDS = 10.0
 PLAN_SECONDS = 5.0
 """How long a plan is good for: one that was made for a table without tasks is no good for one that is full of them."""
 
-COUNT_SECONDS = 600.0
-"""The same, where all there is has to be counted."""
+READ_SECONDS = 600.0
+"""How long it may take where all there is has to be read."""
 
 DEFAULTS = {
     "application_name": "duly",
@@ -83,6 +85,15 @@ class Connection(psycopg.Connection[tuple[object, ...]]):
         """Return a number that no prepared query has."""
         self._names += 1
         return self._names
+
+    @contextmanager
+    def waited_for(self, seconds: float) -> Iterator[None]:
+        """Wait for so long for answers, for once."""
+        before, self.answer_seconds = self.answer_seconds, seconds
+        try:
+            yield
+        finally:
+            self.answer_seconds = before
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Consume what talks to the server."""

@@ -44,7 +44,8 @@ class Large(Session):
         return self._carry_out(connection, [added(piece)], durable=False)[0]
 
     def _whole(self, _key: int, reference: Reference) -> str:
-        whole = "".join([data for (data,) in self._rows("chunks", chunks=reference.chunks)])
+        chunks = (self._rows("chunks", chunks=[number]) for number in reference.chunks)  # each is waited for by itself
+        whole = "".join([data for rows in chunks for (data,) in rows])
         return whole if len(whole) == reference.size else ""
 
     def _read_payloads(self, claims: list[Held], places: list[int]) -> None:

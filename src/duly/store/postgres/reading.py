@@ -33,7 +33,7 @@ class Reading(Session):
 
     def stats(self) -> list[Tally]:
         """Count all tasks, as of one moment."""
-        return [Tally(*row) for row in self._count("stats")]
+        return [Tally(*row) for row in self._rows("stats")]
 
     _versions = count()
 

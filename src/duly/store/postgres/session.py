@@ -15,12 +15,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 
-from duly.errors import DulyError, StoreAway, StoreReadOnly
+from duly.errors import DulyError, StoreAway, StoreError, StoreReadOnly
 from duly.ports import PATIENCE
 from duly.store import queries
 from duly.store.alike import Alike
 from duly.store.postgres.address import address_of
-from duly.store.postgres.connection import ANSWER_SECONDS, COUNT_SECONDS, Connection, connect
+from duly.store.postgres.connection import ANSWER_SECONDS, READ_SECONDS, Connection, connect
 from duly.store.postgres.ringer import Ringer
 from duly.store.postgres.rows import STRUCTS
 from duly.store.postgres.schema import migrate
@@ -38,7 +38,8 @@ LOCK_SECONDS = 8.0
 """How long others' locks are waited for at most; a little less than answers are."""
 
 PAUSE_SECONDS = 0.05
-MOST_PAUSE_SECONDS = 1.0
+MOST_PAUSE_SECONDS = 0.5
+"""So late at most it is noticed that a server is there again; it has to answer all who try meanwhile."""
 
 _NAMED = re.compile(r"(?<![:\w]):(\w+)")
 _COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
@@ -88,6 +89,16 @@ _CLAIMS = {
     "claim_suspect_cleanup": ("suspect > 0 and verdict is not null", f"not {_ANY_CLAIMED}"),
 }
 """Which tasks are claimed, and unless what was claimed by the same exchange."""
+
+
+_LONG = {
+    "dump": READ_SECONDS,
+    "dump_runs": READ_SECONDS,
+    "stats": READ_SECONDS,
+    "tasks_date": ANSWER_SECONDS,
+    "tasks_newest": ANSWER_SECONDS,
+}
+"""What may have to read much, and how many seconds it may take for that."""
 
 
 class Session(Alike):
@@ -152,22 +163,37 @@ class Session(Alike):
     # talking
     def _rows(self, query: str, /, **bindings: Any) -> list[Row]:
         """Carry out one query, as a transaction of its own."""
+        if query in _LONG:
+            return self._read(query, _LONG[query], bindings)
         return self._insist(lambda connection, _: self._ask(connection, query, bindings))
 
     def _several(self, values: Sequence[str | int]) -> list[str | int]:
         return list(values)
 
-    def _count(self, query: str) -> list[Row]:
-        """Carry out a query that reads all there is, and so may take long."""
+    def _read(self, query: str, seconds: float, bindings: Mapping[str, Any]) -> list[Row]:
+        """Carry out a query that may have to read much; raises `StoreError` if it takes more than so many seconds.
 
-        def once(connection: Connection, _again: bool) -> list[Row]:
-            connection.answer_seconds = COUNT_SECONDS
+        A node that lives by this connection is not heard meanwhile, so it may take a part of its lease. The server ends
+        it: one that was only waited for no longer would go on there, and another one beside it.
+        """
+        if self._lives:
+            seconds = min(seconds, self.lease / 3)
+        bound = Statement("bound", {"milliseconds": f"{1000 * seconds:.0f}"})
+
+        def once(connection: Connection, _again: bool) -> list[Row] | None:
             try:
-                return self._ask(connection, query, {})
-            finally:
-                connection.answer_seconds = ANSWER_SECONDS
+                with connection.waited_for(seconds + ANSWER_SECONDS):
+                    return self._ask_all(connection, [bound, Statement(query, bindings)])[1]
+            except psycopg.errors.QueryCanceled:
+                return None
 
-        return self._insist(once)
+        rows = self._insist(once)
+        if rows is None:
+            raise StoreError(
+                f"{self.address}: reading took longer than {seconds:g} s and was given up; ask for less, "
+                "or in a process that runs no tasks"
+            )
+        return rows
 
     def _transact(self, *statements: Statement, durable: bool = True) -> list[list[Row]]:
         """Carry out statements in one transaction and one round trip; return the rows of each.
