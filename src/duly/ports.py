@@ -414,6 +414,9 @@ class Store(Protocol):
     def enlist(self, name: str, bell: str, label: str) -> int:
         """Make this process a node, and return its number; asked again by the same name, it is the same node."""
 
+    def check_age(self) -> None:
+        """Raise `StoreTooNew` if a newer duly has contracted the store since it was opened."""
+
     def dead(self) -> list[NodeRow]:
         """Return the nodes that are enlisted and no longer live; never one that this store lives on as."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
 
 import psycopg
 import pytest
 
 import duly
+from duly.core.urls import on_server
 from duly.store import migrations
 from duly.store.migrations import Migration
 from duly.store.postgres import schema
@@ -18,7 +20,7 @@ from tests.faults.killer import Killer
 from tests.faults.load import Load
 from tests.faults.run import Run
 from tests.helpers import eventually
-from tests.place import Place
+from tests.place import ON_BOTH, Place
 
 MORE = """
 alter table {schema}.task add column colour text not null default 'none';
@@ -37,6 +39,17 @@ def migrate(place: Place, *steps: Migration) -> None:
     address = address_of(place.url, "duly")
     with closing(connect(address)) as connection:
         schema.migrate(connection, address, [*migrations.load(schema.PACKAGE), *steps])
+
+
+def contract(place: Place) -> None:
+    """The same in short, for either kind of store."""
+    step = "insert into {}migration values (9002, 'contract', 'less', 0)"
+    if on_server(place.url):
+        with psycopg.connect(place.url, autocommit=True) as connection:
+            connection.execute(step.format("duly.").encode())
+    else:
+        with closing(sqlite3.connect(place.folder / "duly.db", isolation_level=None)) as file:
+            file.execute(step.format(""))
 
 
 def end_sessions(place: Place) -> None:
@@ -72,3 +85,12 @@ def test_an_older_worker_goes_on_after_a_newer_expansion_and_refuses_a_newer_con
     assert not [node for node, lives in place.app.nodes() if lives], "it has begun"
     with duly.App(place.url) as app, pytest.raises(duly.StoreTooNew, match="9002_less"):
         app.submit("faults:work", {"seconds": 0})
+
+
+@ON_BOTH
+def test_a_contraction_while_it_works_ends_a_worker(place: Place) -> None:
+    worker = place.start()
+    contract(place)
+    assert worker.wait(30) == 4
+    assert "was changed by a newer duly (9002_less); install that one here" in place.said()
+    assert "Traceback" not in place.said()

@@ -506,7 +506,7 @@ class Node:
         self._look = True  # the poll is the truth, whatever was missed before; an empty look need not be committed
         self._beat = self._lease.seconds is not None
         self._polls += 1
-        self._inquire(lambda store: store.dead(), self._give_back)
+        self._inquire(_dead, self._give_back)
         if self._doubts or self._polls % COMPARE_POLLS == 0:
             self._inquire(lambda store: store.held(self._number, MOST_HELD), self._compare)
 
@@ -574,6 +574,11 @@ class Node:
     def _rescued(self, number: int) -> None:
         self._rescuing.discard(number)
         self._look = True
+
+
+def _dead(store: Store) -> list[NodeRow]:
+    store.check_age()  # a worker may outlive what it knows of the store
+    return store.dead()
 
 
 _LAPSED = (

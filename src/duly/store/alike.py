@@ -9,6 +9,7 @@ from typing import Any
 from duly.core.record import MOST_BYTES, Move, Record
 from duly.ports import EventRow, Filter, Inventory, Kept, Lane, NodeRow, Part, Pause, TaskRow
 from duly.store.apart import Reference, named
+from duly.store.migrations import Migration, refuse_newer
 from duly.store.records import of_one_load, records
 
 _BEYOND = 1 << 62
@@ -17,6 +18,12 @@ _BEYOND = 1 << 62
 
 class Alike(ABC):
     """The verbs of the port that a store has as soon as it can carry out its queries."""
+
+    _steps: Sequence[Migration]
+    """The steps of the schema that are known here."""
+
+    _where: str
+    """What people call the store."""
 
     @abstractmethod
     def _rows(self, query: str, /, **bindings: Any) -> list[Any]:
@@ -29,6 +36,10 @@ class Alike(ABC):
     @abstractmethod
     def _whole(self, key: int, reference: Reference) -> str:
         """Read a task's text that is kept apart; what is damaged or gone is no JSON, which ends a task as invalid."""
+
+    def check_age(self) -> None:
+        """Raise `StoreTooNew` if a newer duly has contracted the store since it was opened."""
+        refuse_newer(self._rows("steps"), self._steps, self._where)
 
     def find(self, ids: Sequence[str]) -> list[TaskRow]:
         """Return the tasks with these ids, in no order; unknown ones are left out."""

@@ -7,8 +7,11 @@ A store with an unknown contract step is refused, one with an unknown expand ste
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from importlib import resources
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+from duly.errors import StoreTooNew
 
 _NAME = re.compile(r"(\d{4})_(expand|contract)_(\w+)\.sql")
 
@@ -31,3 +34,11 @@ def load(package: str) -> list[Migration]:
             kind: Literal["expand", "contract"] = "expand" if match[2] == "expand" else "contract"
             steps.append(Migration(int(match[1]), kind, match[3], file.read_text("utf-8")))
     return sorted(steps)
+
+
+def refuse_newer(taken: Iterable[Sequence[Any]], steps: Iterable[Migration], where: object) -> None:
+    """Raise `StoreTooNew` if a step was taken, as (number, kind, name ...), that contracts and is not among these."""
+    known = {step.number for step in steps}
+    for number, kind, name, *_ in taken:
+        if number not in known and kind == "contract":
+            raise StoreTooNew(f"{where}: was changed by a newer duly ({number:04}_{name}); install that one here")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing, suppress
 
 import psycopg
 
-from duly.errors import StoreForeign, StoreTooNew
+from duly.errors import StoreForeign
 from duly.ports import Step
 from duly.store import migrations
-from duly.store.migrations import Migration
+from duly.store.migrations import Migration, refuse_newer
 from duly.store.postgres.address import Address
 from duly.store.postgres.connection import Connection, connect
 from duly.store.postgres.trouble import duly_error, unreachable
@@ -25,9 +26,8 @@ _OTHERS = "select relname from pg_class join pg_namespace n on n.oid = relnamesp
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('duly ' || %s, 0))"
 
 
-def migrate(connection: Connection, address: Address, steps: list[Migration] | None = None) -> None:
+def migrate(connection: Connection, address: Address, steps: Sequence[Migration]) -> None:
     """Bring the schema to the newest step, all in one transaction; refuse what a newer duly has contracted."""
-    steps = migrations.load(PACKAGE) if steps is None else steps
     if not _todo(applied(connection, address), steps, address):
         return
     connection.execute("begin isolation level read committed")
@@ -83,12 +83,9 @@ def steps_of(connection: Connection, address: Address) -> list[Step]:
     return [*taken, *(Step(step.number, step.kind, step.name, None) for step in todo)]
 
 
-def _todo(taken: list[Step], steps: list[Migration], address: Address) -> list[Migration]:
-    known, done = {step.number for step in steps}, {step.number for step in taken}
-    for step in taken:
-        if step.number not in known and step.kind == "contract":
-            named = f"{step.number:04}_{step.name}"
-            raise StoreTooNew(f"{address}: was changed by a newer duly ({named}); install that one here")
+def _todo(taken: list[Step], steps: Sequence[Migration], address: Address) -> list[Migration]:
+    refuse_newer(taken, steps, address)
+    done = {step.number for step in taken}
     return [step for step in steps if step.number not in done]
 
 

@@ -17,7 +17,7 @@ import psycopg
 
 from duly.errors import DulyError, StoreAway, StoreError, StoreReadOnly
 from duly.ports import PATIENCE
-from duly.store import queries
+from duly.store import migrations, queries
 from duly.store.alike import Alike
 from duly.store.postgres.address import address_of
 from duly.store.postgres.connection import ANSWER_SECONDS, READ_SECONDS, Connection, connect
@@ -106,6 +106,8 @@ class Session(Alike):
 
     def __init__(self, conninfo: str, schema: str = "duly", *, lease: float = 30.0, allow_unsafe: bool = False) -> None:
         self.address = address_of(conninfo, schema)
+        self._where = str(self.address)
+        self._steps = migrations.load(PACKAGE)
         self._lease = lease
         self.patience = PATIENCE
         self._allow_unsafe = allow_unsafe
@@ -128,7 +130,7 @@ class Session(Alike):
         """Connect, with the schema made or migrated if need be."""
         self._open = True
         try:
-            self._insist(lambda connection, _: migrate(connection, self.address))
+            self._insist(lambda connection, _: migrate(connection, self.address, self._steps))
             self._hear(self._rows("now")[0][0])
         except BaseException:
             self.close()

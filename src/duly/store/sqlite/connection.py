@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import apsw
@@ -20,10 +20,9 @@ from duly.errors import (
     StoreFull,
     StoreMoved,
     StoreReadOnly,
-    StoreTooNew,
     StoreUnavailable,
 )
-from duly.store.migrations import Migration
+from duly.store.migrations import Migration, refuse_newer
 from duly.store.sqlite.filesystem import refuse_shared
 
 APPLICATION_ID = 0x64756C79
@@ -209,14 +208,11 @@ def _set(connection: apsw.Connection, pragma: str) -> None:
             time.sleep(0.005)
 
 
-def migrate(connection: apsw.Connection, path: str, steps: list[Migration], now: int) -> None:
+def migrate(connection: apsw.Connection, path: str, steps: Sequence[Migration], now: int) -> None:
     """Bring the schema to the newest step, all in one transaction; refuse what a newer duly has contracted."""
     with translated(path, connection):
         before = applied(connection)
-        known = {step.number for step in steps}
-        for number, kind, name, _ in before:
-            if number not in known and kind == "contract":
-                raise StoreTooNew(f"{path}: was changed by a newer duly ({number:04}_{name}); install that one here")
+        refuse_newer(before, steps, path)
         done = {number for number, *_ in before}
         todo = [step for step in steps if step.number not in done]
         if not todo:

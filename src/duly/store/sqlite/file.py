@@ -70,7 +70,8 @@ class StoreFile(Alike):
     """One connection to one file (or `:memory:`), used by one thread."""
 
     def __init__(self, path: str, clock: Callable[[], int] = wall_clock) -> None:
-        self.path = path
+        self.path = self._where = path
+        self._steps = migrations.load(PACKAGE)
         self._patience = PATIENCE
         self._clock = clock
         self._sql: dict[str, str] = {}
@@ -106,7 +107,7 @@ class StoreFile(Alike):
         self._sql, self._failed, self._durable = queries.load(PACKAGE, STRUCTS), None, True
         self._connection = open_connection(self.path)
         try:
-            migrate(self._connection, self.path, migrations.load(PACKAGE), self._clock())
+            migrate(self._connection, self.path, self._steps, self._clock())
             self._ringer = Ringer()
             self._lockfile = lockfile.hold(self.path)
             self._watch_over(self._connection)

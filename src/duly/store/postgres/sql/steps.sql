@@ -1,0 +1,2 @@
+-- Reads which steps of the schema were taken.
+select number, kind, name from {schema}.migration
