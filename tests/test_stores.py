@@ -19,7 +19,7 @@ from duly.stores import File, place_of
 from tests.engine import errands
 
 if TYPE_CHECKING:
-    from tests.server import Server
+    from tests.server import Postgres, Server
 
 SECONDS = 30
 
@@ -133,6 +133,20 @@ def test_an_app_on_a_server_does_what_one_on_a_file_does(database: str) -> None:
 def test_a_backup_of_a_server_names_its_schema(database: str) -> None:
     with pytest.raises(NotAvailable, match="--schema=mine"):
         duly.App(database, schema="mine").backup("copy.dump")
+
+
+def test_a_dump_of_a_schema_is_a_store_where_it_is_restored(postgres: Postgres, own_server: Server) -> None:
+    dump, restored = f"{own_server.folder}/tasks.dump", own_server.create_database()
+    with duly.App(own_server.url()) as app:
+        known = {app.submit("mail:send", "x" * size).id for size in (1, 200_000)}
+        postgres.run("pg_dump", "--format=custom", "--schema=duly", f"--file={dump}", own_server.local_url())
+    postgres.run("pg_restore", f"--dbname={own_server.local_url(restored)}", dump)
+    with duly.App(own_server.url(restored)) as app:
+        assert {task.id for task in app.tasks()} == known
+        assert {len(app.look(task_id)[0].payload) for task_id in known} == {3, 200_002}
+        pid = app.action("errand:pid")(errands.pid)
+        with app.worker(1):
+            assert pid.submit().result(timeout=SECONDS) != os.getpid()
 
 
 @pytest.mark.parametrize(
