@@ -14,7 +14,7 @@ from duly.core.order import BACK_BASE, Place
 from duly.core.outcome import Interrupted
 from duly.ports import Request
 from duly.store.postgres import session
-from duly.store.postgres.floors import LATE_MICROSECONDS, WHOLE_MICROSECONDS, Floors
+from duly.store.postgres.floors import LATE_MICROSECONDS, SOON_MICROSECONDS, WHOLE_MICROSECONDS, Floors
 from duly.store.postgres.store import PostgresStore
 from duly.testing.store_hands import HOUR, Hands
 from tests.server import Databases
@@ -28,8 +28,8 @@ _numbers = count()
 
 def floors(*first: tuple[int, int, int], now: int = NOW) -> Floors:
     made = Floors()
-    made.found([], now)
-    made.found(first, now + 1)
+    made.begin(now)
+    made.found(first, now)
     return made
 
 
@@ -47,13 +47,24 @@ def test_next_it_is_read_from_what_was_found_first_with_what_is_ahead_of_all_tha
 
 def test_a_floor_stays_behind_the_present() -> None:
     ranges = floors((1, 1, BACK_BASE + NOW)).ranges([1])
-    assert ranges["gaps"] == f"[[1,1,{BACK_BASE},1,{BACK_BASE + NOW + 1 - LATE_MICROSECONDS}]]"
+    assert ranges["gaps"] == f"[[1,1,{BACK_BASE},1,{BACK_BASE + NOW - LATE_MICROSECONDS}]]"
 
 
-@pytest.mark.parametrize("now", [NOW + WHOLE_MICROSECONDS, NOW - 1])
+@pytest.mark.parametrize("now", [NOW + WHOLE_MICROSECONDS, NOW - LATE_MICROSECONDS])
 def test_floors_are_given_up_after_a_while_and_when_the_time_has_gone_back(now: int) -> None:
     made = floors((1, 1, BACK_BASE + 7))
-    made.found([(1, 1, BACK_BASE + 9)], now)
+    made.begin(NOW + 1)
+    assert made.ranges([1]) != Floors().ranges([1])
+    made.begin(now)
+    assert made.ranges([1]) == Floors().ranges([1])
+
+
+def test_they_are_given_up_soon_where_nothing_was_found() -> None:
+    made = floors((1, 1, BACK_BASE + 7))
+    made.begin(NOW + SOON_MICROSECONDS)
+    assert made.ranges([1]) != Floors().ranges([1])
+    made.found([], NOW + SOON_MICROSECONDS)
+    made.begin(NOW + SOON_MICROSECONDS)
     assert made.ranges([1]) == Floors().ranges([1])
 
 
@@ -109,6 +120,15 @@ def test_what_was_committed_long_after_it_was_submitted_is_claimed_within_ten_se
     assert late.id not in {task.id for task in hands.claim(2)}
     hands.wait_until(hands.now() + WHOLE_MICROSECONDS)
     assert late.id in {task.id for task in [*hands.claim(1), *hands.claim(1)]}
+
+
+def test_what_was_committed_late_is_claimed_within_a_second_where_nothing_else_waits(hands: Hands) -> None:
+    assert len(hands.claim(2 * MANY)) == MANY
+    assert hands.claim(1) == []
+    late = hands.submission()
+    hands.store.exchange(Request(submits=[msgspec.structs.replace(late, base=late.base - 2 * HOUR)]))
+    hands.wait_until(hands.now() + SOON_MICROSECONDS)
+    assert [task.id for task in hands.claim(1)] == [late.id]
 
 
 def test_what_another_looked_at_and_left_is_claimed_by_who_comes_next(hands: Hands, url: str) -> None:

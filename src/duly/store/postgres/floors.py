@@ -3,18 +3,22 @@
 While somebody anywhere in the database holds an old snapshot, no row that ends can be removed, and each claim would
 read past all that were ever claimed. So of what is at the back of its band a claim begins at the first task that the
 last one found, the floor. What comes to be ready below it, being retried, rescued or dated, is found by an index that
-holds nothing else; what was committed long after it was submitted, by reading the whole once in a while.
+holds nothing else; what was committed long after it was submitted, as in a long transaction of its submitter's, by
+reading the whole: once in a while, and soon where a claim found nothing, since then nothing is ahead of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from duly.core.order import BACK_BASE
 from duly.store.rows import text
 
 WHOLE_MICROSECONDS = 10_000_000
 """After so long a claim reads all that is ready."""
+
+SOON_MICROSECONDS = 1_000_000
+"""The same, after one that found nothing: that often also a node without work looks by itself."""
 
 LATE_MICROSECONDS = 2_000_000
 """Floors stay so far behind the present, in which tasks are committed in another order than they were submitted."""
@@ -28,6 +32,7 @@ class Floors:
     def __init__(self) -> None:
         self._floors: dict[int, dict[int, int]] = {}
         self._since = self._now = 0
+        self._in_vain = False
 
     def ranges(self, lanes: Iterable[int]) -> dict[str, str]:
         """Return what to read of lanes: `ranges` as a whole, and of `gaps` what is ready once more, or dated.
@@ -44,12 +49,16 @@ class Floors:
             ranges.append((lane, *begin, *_LAST))
         return {"ranges": text(ranges) or "[]", "gaps": text(gaps) or "[]"}
 
-    def found(self, first: Iterable[tuple[int, int, int]], now: int) -> None:
-        """Raise floors to what was found first just now, as (lane, band, rank), or give all of them up."""
-        if now < self._now or now - self._since >= WHOLE_MICROSECONDS:
+    def begin(self, now: int) -> None:
+        """Begin a claim, with all floors given up if it is to read the whole."""
+        every = SOON_MICROSECONDS if self._in_vain else WHOLE_MICROSECONDS
+        if now - self._since >= every or self._now - now > LATE_MICROSECONDS:  # or it was set back
             self._floors.clear()
             self._since = now
-        else:
-            for lane, band, rank in first:
-                self._floors.setdefault(lane, {})[band] = min(rank, BACK_BASE + now - LATE_MICROSECONDS)
         self._now = now
+
+    def found(self, first: Sequence[tuple[int, int, int]], now: int) -> None:
+        """Raise floors to what a claim found first just now, as (lane, band, rank)."""
+        self._in_vain = not first
+        for lane, band, rank in first:
+            self._floors.setdefault(lane, {})[band] = min(rank, BACK_BASE + now - LATE_MICROSECONDS)

@@ -64,7 +64,8 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
             return Reply(now=self.now(), done=False)
         if done:
             self._hear(exchange.reply.now)
-            self._floors.found(exchange.first, exchange.reply.now)
+            if request.wants:
+                self._floors.found(exchange.first, exchange.reply.now)
         reply = self._finished(exchange, reply.retried) if done else self._as_it_was(exchange, reply.retried)
         if exchange.apart:
             self._read_payloads(reply.claims, places_apart(reply.claims))
@@ -75,6 +76,8 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
     def _sent(
         self, request: Request, releases: dict[str, Release], rung: list[str], *, large: bool = False
     ) -> tuple[Exchange, bool | None]:
+        if request.wants:
+            self._floors.begin(self.now())
         exchange = Exchange(request, releases, self._floors, rung, large=large)
         return exchange, self._send(exchange) if request.node is None else self._send_numbered(exchange)
 
