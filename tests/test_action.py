@@ -153,10 +153,16 @@ def test_options_change_only_what_they_say() -> None:
 def test_a_date_can_be_said_as_a_moment_or_as_a_delay() -> None:
     moment = datetime(2040, 1, 1, tzinfo=UTC)
     assert with_options(Options(), datetime.now(UTC), run_at=moment).run_at == round(moment.timestamp() * 1e6)
-    before = datetime.now(UTC) + timedelta(minutes=10)
-    run_at = with_options(Options(), datetime.now(UTC), delay="10m").run_at
-    assert run_at is not None
-    assert before.timestamp() * 1e6 <= run_at <= (before.timestamp() + 60) * 1e6
+
+
+def test_what_is_said_as_a_length_is_left_to_the_clock_of_the_store() -> None:
+    for length in ("10m", 600, timedelta(minutes=10)):
+        assert with_options(Options(), datetime.now(UTC), delay=length) == Options(delay=600.0)
+        assert with_options(Options(), datetime.now(UTC), run_at=length) == Options(delay=600.0)
+    assert with_options(Options(), datetime.now(UTC), run_at=-5) == Options(delay=0.0)
+    dated = with_options(Options(delay=600.0), datetime.now(UTC), run_at="2040-01-01T00:00Z")
+    assert dated.delay is None
+    assert with_options(dated, datetime.now(UTC), delay=3) == Options(delay=3.0)
 
 
 WRONG: list[dict[str, Any]] = [

@@ -140,8 +140,9 @@ class Action(Generic[C, X, P, R]):
         """Return this action with options for the tasks submitted by it.
 
         `priority` is high, medium or low, `front` puts it first in that. `run_at` is a moment, `delay` a length of time
-        from now. `timeout` (None: no limit) and `max_attempts` replace the action's. With a `connection` they are
-        submitted in the transaction that it is in, see `App.submit`. Raises `OptionInvalid`.
+        from when the store takes the task, by its clock. `timeout` (None: no limit) and `max_attempts` replace the
+        action's. With a `connection` they are submitted in the transaction that it is in, see `App.submit`. Raises
+        `OptionInvalid`.
 
         >>> handle = send.using(priority="high", delay="10m").submit("ann@example.com", "hello")
         >>> handle.state

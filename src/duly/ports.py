@@ -31,7 +31,10 @@ class Lane(NamedTuple):
 
 
 class Submission(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A task to be stored. Its rank is `base + sign * max(now, floor)`; `bell` is where its submitter can be rung."""
+    """A task to be stored. Its rank is `base + sign * max(now, floor)`; `bell` is where its submitter can be rung.
+
+    It is due at `run_at`, or a `delay` (microseconds) after it is stored.
+    """
 
     id: str
     lane: int
@@ -45,6 +48,7 @@ class Submission(msgspec.Struct, frozen=True, array_like=True, gc=False):
     payload: str
     origin: str
     bell: str
+    delay: int | None = None
 
 
 class Child(NamedTuple):

@@ -96,7 +96,8 @@ def violations(
     for row in rows:
         options = json.loads(row.options or "{}")
         most = options.get("max_attempts") or limits.get(row.action)
-        life = Life(options.get("run_at"), row.submitted, leased=on_server(where))
+        due = row.submitted + round(options["delay"] * 1e6) if "delay" in options else options.get("run_at")
+        life = Life(due, row.submitted, leased=on_server(where))
         wrong = life.read(histories.get(row.key, ()))
         wrong += _compared(row, life, settled=settled)
         wrong += _bounded(row, most)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,7 @@ from tests.faults.effects import read
 from tests.faults.load import ACTIONS
 from tests.faults.run import Run
 from tests.faults.stepping import SteppedClock
-from tests.place import Place
+from tests.place import ROOT, Place
 
 DAY = 86_400_000_000
 MINUTE = 60_000_000
@@ -55,3 +57,13 @@ def test_workers_whose_clocks_are_off_by_a_day_do_all_at_its_time(
     check_file(place.url, [task.id for task in tasks], effects)
     moments = [event.at.timestamp() * 1e6 for task in tasks for event in place.app.look(task.id)[1]]
     assert begin - MINUTE < min(moments) <= max(moments) < end + MINUTE, "somebody's own clock decided"
+
+
+@pytest.mark.parametrize("place", ["postgres"], indirect=True)
+def test_who_submits_with_a_clock_that_is_off_by_a_day_delays_nothing_by_it(place: Place, wrong: Wrong) -> None:
+    for days in (-1, 1):
+        for date in ("--delay", "--run-at"):
+            submit = [sys.executable, "-m", "duly", "submit", "faults:work", '{"seconds": 0}', date, "90s"]
+            subprocess.run(submit, cwd=ROOT, env={**wrong(days), "DULY_APP": place.served}, check=True)
+    rows = [place.app.look(task.id)[0] for task in place.app.tasks()]
+    assert [row.run_at - row.submitted for row in rows] == [90_000_000] * 4

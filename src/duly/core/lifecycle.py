@@ -72,7 +72,7 @@ _encode = msgspec.json.encode
 
 def admit(options: Options) -> State:
     """Return the state a task is stored in: with a date it waits for the next look at what is due."""
-    return State.READY if options.run_at is None else State.SCHEDULED
+    return State.READY if options.run_at is None and options.delay is None else State.SCHEDULED
 
 
 class Cancel(NamedTuple):

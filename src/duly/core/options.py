@@ -51,14 +51,20 @@ def with_options(
     if run_at is not None and delay is not None:
         raise OptionInvalid("run_at and delay say the same thing twice; give one of them")
     if run_at is not None:
-        changes["run_at"] = units.moment(run_at, now, "run_at")
+        changes |= _date(run_at, now, "run_at")
     if delay is not None:
-        changes["run_at"] = units.moment(units.seconds(delay, "delay"), now, "delay")
+        changes |= _date(units.seconds(delay, "delay"), now, "delay")
     if timeout is not UNSET:
         changes["timeout"] = units.time_limit(timeout)
     if max_attempts is not None:
         changes["max_attempts"] = at_least_one("max_attempts", max_attempts)
     return msgspec.structs.replace(options, **changes)
+
+
+def _date(value: units.Moment, now: datetime, what: str) -> dict[str, Any]:
+    """When it is to begin; clocks differ in how far off a moment is, so a length is left to that of the store."""
+    moment, length = units.moment(value, now, what), units.length(value, what)
+    return {"run_at": None, "delay": max(0.0, length)} if length is not None else {"run_at": moment, "delay": None}
 
 
 def refuse_unknown(what: str, given: Mapping[str, Any], later: Mapping[str, str]) -> None:

@@ -56,8 +56,10 @@ class RankTerms(NamedTuple):
         return self.base + self.sign * max(moment, self.floor)
 
 
-def rank_terms(place: Place, *, due: int | None = None, deadline: int | None = None) -> RankTerms:
-    """Return the terms of a rank; all times in microseconds of the store's clock.
+def rank_terms(
+    place: Place, *, due: int | None = None, delay: int | None = None, deadline: int | None = None
+) -> RankTerms:
+    """Return the terms of a rank; all times in microseconds of the store's clock, a `delay` from when it is stored.
 
     The store never uses a moment twice, so two tasks at the back stand as they came.
     """
@@ -67,7 +69,7 @@ def rank_terms(place: Place, *, due: int | None = None, deadline: int | None = N
         case Place.DEADLINE if deadline is not None:
             return RankTerms(deadline, 0, 0)
         case _:
-            return RankTerms(BACK_BASE, 1, due or 0)
+            return RankTerms(BACK_BASE + (delay or 0), 1, due or 0)
 
 
 def lowered(band: int) -> int:

@@ -11,12 +11,16 @@ from duly.core.ids import uuid7
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a submitter may say about one task; the rest is the action's. Seconds; microseconds for `run_at`."""
+    """What a submitter may say about one task; the rest is the action's. Seconds; microseconds for `run_at`.
+
+    A `delay` counts from the moment at which the store takes the task, by the store's clock.
+    """
 
     queue: str = "default"
     priority: Priority = "medium"
     front: bool = False
     run_at: int | None = None
+    delay: float | None = None
     timeout: float | msgspec.UnsetType | None = msgspec.UNSET
     max_attempts: int | None = None
 

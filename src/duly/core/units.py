@@ -147,6 +147,19 @@ def moment(value: Moment, now: datetime, what: str = "time", length: str = "from
         raise OptionInvalid(f"bad {what} {value!r}: out of range") from None
 
 
+def length(value: Moment, what: str = "time") -> float | None:
+    """Return how many seconds a length of time has, None for a moment, or raise `OptionInvalid`.
+
+    >>> length("1m"), length("2026-01-01T00:00Z")
+    (60.0, None)
+    """
+    if isinstance(value, str):
+        value = _from_text(value, what, "from now")
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return float(value) if isinstance(value, int | float) else None
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 

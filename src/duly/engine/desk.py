@@ -125,16 +125,17 @@ class Desk:
 
     def submission(self, passport: Passport, bell: str) -> Submission:
         """What is to be stored of a task; raises `KeyError` if its lane is not known."""
-        return Submission(passport.id, *self._terms(passport), passport.payload_json, passport.origin, bell)
+        terms, delay = self._terms(passport), _delay(passport.options)
+        return Submission(passport.id, *terms, passport.payload_json, passport.origin, bell, delay)
 
     def _terms(self, passport: Passport) -> tuple[int, int, int, int, int, int, int | None, str | None]:
-        """What of a submission the action and the options decide."""
+        """What of a submission the action and the options decide, but for its delay."""
         options = passport.options
         return (
             self._lanes[lane_of(passport)],
             admit(options),
             band_of(options.priority),
-            *rank_terms(Place.FRONT if options.front else Place.BACK, due=options.run_at),
+            *rank_terms(Place.FRONT if options.front else Place.BACK, due=options.run_at, delay=_delay(options)),
             options.run_at,
             _text(options),
         )
@@ -152,8 +153,8 @@ class Desk:
                 or one.action != kind.action
                 or one.version != kind.version
             ):
-                kind, terms = one, self._terms(one)
-            made.append(Submission(one.id, *terms, one.payload_json, one.origin, bell))
+                kind, terms, delay = one, self._terms(one), _delay(one.options)
+            made.append(Submission(one.id, *terms, one.payload_json, one.origin, bell, delay))
         return made
 
     # looking
@@ -364,6 +365,11 @@ def batches(passports: Iterable[Passport]) -> Iterator[list[Passport]]:
 
 
 _NO_PASSPORT = "passports are wanted, made by `passport(...)`; {0:,} came, and were stored, before {1!r}"
+
+
+def _delay(options: Options) -> int | None:
+    """In microseconds."""
+    return None if options.delay is None else round(options.delay * 1e6)
 
 
 def _text(options: Options) -> str | None:

@@ -283,9 +283,10 @@ class Inside:
                 raise PayloadInvalid(f"a payload of more than the {self._most:,} bytes that are taken")
             if not 0 < len(passport.id) <= MOST_NAME or len(passport.origin) > MOST_NAME:
                 raise InvalidInput("a passport is made by `passport(...)`, not by hand")
-            for number in (passport.version, options.run_at, options.max_attempts):
+            delay = None if options.delay is None else options.delay * 1e6
+            for number in (passport.version, options.run_at, delay, options.max_attempts):
                 if number is not None and not 0 <= number <= MOST_MOMENT:
-                    raise OptionInvalid(f"{number} is no version, moment or number of attempts")
+                    raise OptionInvalid(f"{number} is no version, moment, delay or number of attempts")
 
     # children
     def adopt(self, attempt: Attempt, children: list[Passport], outcome: Outcome) -> Outcome:

@@ -78,11 +78,12 @@ class Hands:
         band: int = 1,
         place: Place = Place.BACK,
         run_at: int | None = None,
+        delay: int | None = None,
         **more: Any,
     ) -> Submission:
         """Make a task to be stored."""
-        terms = rank_terms(place, due=run_at)
-        passport = {"options": None, "payload": "{}", "origin": "", "bell": "", **more}
+        terms = rank_terms(place, due=run_at, delay=delay)
+        passport = {"options": None, "payload": "{}", "origin": "", "bell": "", "delay": delay, **more}
         return Submission(
             task_id or uuid4().hex, self.lane if lane is None else lane, state, band, *terms, run_at, **passport
         )

@@ -6,7 +6,7 @@ from duly.core import lifecycle
 from duly.core.order import Place, rank_terms
 from duly.core.outcome import Success
 from duly.core.task import State
-from duly.ports import Lane, Store, Want
+from duly.ports import Lane, Request, Store, Want
 from duly.testing.store_hands import HOUR, LARGE, Check, Hands, ended
 
 WORDS = '{"text":"Grüße, \\u0000 \\ud83d\\ude00 😀 \\\\ %s"}'
@@ -148,6 +148,24 @@ def a_date_counts_as_arrival(hands: Hands) -> None:
         assert claims[task_id].rank == expected, f"the rank of a task with the date {date}"
 
 
+def a_delay_counts_from_when_it_is_stored(hands: Hands) -> None:
+    """By the store's clock alone, for one task and for several; in line it is a date like any other."""
+    delay = hands.moment(HOUR)
+    for many in (1, 3):
+        before = hands.now()
+        submits = [hands.submission(state=State.SCHEDULED, delay=delay) for _ in range(many)]
+        hands.store.exchange(Request(submits=submits))
+        after = hands.now()
+        rows = hands.store.find([one.id for one in submits])
+        assert len(rows) == many
+        for row in rows:
+            assert before <= (row.run_at or 0) - delay <= after + many, f"stored from {before} to {after}: {row}"
+        hands.wait_until(after + many + delay)
+        claims = {held.id: held.rank for held in hands.claim(many)}
+        expected = {row.id: rank_terms(Place.BACK, delay=delay).at(row.submitted) for row in rows}
+        assert claims == expected, f"{claims} instead of {expected}"
+
+
 def what_is_due_is_ready_though_nobody_claims(hands: Hands) -> None:
     """A node that wants nothing just now is not told of the same past date again and again."""
     past = hands.submit(state=State.SCHEDULED, run_at=hands.now() - HOUR)
@@ -187,6 +205,7 @@ CHECKS: tuple[Check, ...] = (
     lanes_are_added_once,
     nothing_starts_before_its_date,
     a_date_counts_as_arrival,
+    a_delay_counts_from_when_it_is_stored,
     what_is_due_is_ready_though_nobody_claims,
     many_fall_due_at_once,
     no_more_is_claimed_than_wanted,

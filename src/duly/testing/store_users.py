@@ -30,6 +30,11 @@ def it_can_be_closed_twice(hands: Hands) -> None:
     hands.store.close()
 
 
+def it_is_as_old_as_who_has_opened_it(hands: Hands) -> None:
+    """Nobody newer has changed it."""
+    hands.store.check_age()
+
+
 def its_time_goes_on(hands: Hands) -> None:
     """Each exchange tells it, `now` does without one; what is due then is ready."""
     at = hands.now() + hands.moment(HOUR)
@@ -82,6 +87,7 @@ def others_see_who_lives(hands: Hands) -> None:
 CHECKS: tuple[Check, ...] = (
     it_is_let_go_of_and_used_again,
     it_can_be_closed_twice,
+    it_is_as_old_as_who_has_opened_it,
     its_time_goes_on,
     what_others_write_is_noticed,
     others_see_who_lives,

@@ -31,7 +31,7 @@ created as (
         (r ->> @band)::smallint,
         (r ->> @base)::bigint + (r ->> @sign)::bigint * greatest(at, (r ->> @floor)::bigint),
         at,
-        (r ->> @run_at)::bigint,
+        coalesce((r ->> @run_at)::bigint, at + (r ->> @delay)::bigint),
         r ->> @options,
         r ->> @payload,
         r ->> @origin,

@@ -4,7 +4,7 @@
 insert into {schema}.task (id, lane, state, band, rank, submitted, run_at, options, payload, origin, bell)
 select
     :id, :lane, :state, :band, :base::bigint + :sign * greatest({schema}.clock(), :floor), {schema}.clock(),
-    :run_at, :options, :payload, :origin, :bell
+    coalesce(:run_at, {schema}.clock() + :delay), :options, :payload, :origin, :bell
 where not exists (select from {schema}.ended where id = :id)
 on conflict (id) do nothing
 returning submitted, case when {schema}.has_ended(id) then {schema}.refuse('known') end

@@ -9,7 +9,7 @@ select
     s.value ->> @band,
     (s.value ->> @base) + (s.value ->> @sign) * max(stamp + s.key, s.value ->> @floor),
     stamp + s.key,
-    s.value ->> @run_at,
+    ifnull(s.value ->> @run_at, :now + (s.value ->> @delay)),
     s.value ->> @options,
     s.value ->> @payload,
     s.value ->> @origin,

@@ -5,6 +5,6 @@ values (
     :id, :lane, :state, :band,
     :base + :sign * max(:now, ifnull((select submitted + 1 from task order by key desc limit 1), 0), :floor),
     max(:now, ifnull((select submitted + 1 from task order by key desc limit 1), 0)),
-    :run_at, :options, :payload, :origin, :bell
+    ifnull(:run_at, :now + :delay), :options, :payload, :origin, :bell
 )
 on conflict (id) do nothing
