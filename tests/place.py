@@ -52,8 +52,8 @@ class Place:
         self._workers: list[subprocess.Popen[bytes]] = []
 
     def share(self, full: int) -> int:
-        """How many of these to do: all, or a tenth where the second kind of store shows no more in `./x test`."""
-        return full if SOAK or not on_server(self.url) else full // 10
+        """How many of these to do: all in a soak, else a third, and a tenth on the second kind of store."""
+        return full if SOAK else full // (10 if on_server(self.url) else 3)
 
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DULY_")}

@@ -12,6 +12,8 @@ SEED = "DULY_SEED"
 SHARE = 10
 """A soak does so many times as much as `./x test`."""
 
+ROUNDS_SHARE = 30
+
 
 class Run:
     """The dice of one test, and its counts: the full ones in a soak, a tenth otherwise. Only its pacer sleeps."""
@@ -30,6 +32,10 @@ class Run:
     def count(self, full: int) -> int:
         """Return how many of these to do."""
         return full if self.soak else max(1, full // SHARE)
+
+    def rounds(self, full: int) -> int:
+        """The same of what takes seconds each: a thirtieth, where a tenth shows no more."""
+        return full if self.soak else max(1, full // ROUNDS_SHARE)
 
     def pause(self, least: float, most: float | None = None) -> None:
         """Let so many seconds pass, or any number between two: the moment of a fault is chance."""

@@ -14,7 +14,7 @@ SECONDS = 60
 
 
 def test_a_backup_made_under_load_keeps_all_that_was_promised_before(run: Run, place: Place, tmp_path: Path) -> None:
-    backups = run.count(20)
+    backups = run.rounds(20)
     with Mayhem(place, run) as mayhem:
         mayhem.mix()
         for number in range(backups):

@@ -135,7 +135,7 @@ class Death(NamedTuple):
 
 
 def test_told_to_stop_at_any_moment_it_burns_no_attempt(place: Place, run: Run) -> None:
-    count = run.count(300)
+    count = run.rounds(300)
     ids = [handle.id for handle in place.app.submit_many(load(place, run, 25 * count))]
     lives = [
         Life(

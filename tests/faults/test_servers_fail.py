@@ -30,6 +30,7 @@ SLEEPERS = 5
 
 RECOVERIES = 10
 BACK_SECONDS = 5.0
+MOST_BACK_SECONDS = 2 * BACK_SECONDS
 BACK = 0.9
 SECONDS_BEFORE = 3.0
 RUNNERS = 3
@@ -84,13 +85,13 @@ def test_the_server_is_stopped_or_killed_and_started_every_few_seconds(
 ) -> None:
     killer.start(2)
     with Load(place, run) as load:
-        for _ in range(run.count(RESTARTS)):
+        for _ in range(run.rounds(RESTARTS)):
             run.pause(0.5, 3.0)
             run.dice.choice((own_server.stop, own_server.kill))()
             run.pause(0.0, 1.5)
             own_server.start()
         settle(place, load, killer)
-    run.figure("restarts", run.count(RESTARTS))
+    run.figure("restarts", run.rounds(RESTARTS))
     run.figure("tasks", len(load.ids))
     run.figure("submits refused meanwhile", load.refused)
 
@@ -161,7 +162,7 @@ def test_nodes_that_stood_still_beyond_their_lease_change_nothing_when_they_go_o
     killer.start(SLEEPERS + 1)
     sleeps = 0
     with Load(place, run) as load:
-        while sleeps < run.count(SLEEPS):
+        while sleeps < run.rounds(SLEEPS) or not given_up(place, load.ids):
             eventually(lambda: len(killer.enlisted()) == len(killer.workers))
             victims = run.dice.sample(killer.workers, SLEEPERS)
             whole = run.dice.random() < 0.5
@@ -174,19 +175,22 @@ def test_nodes_that_stood_still_beyond_their_lease_change_nothing_when_they_go_o
             run.pause(0.0, 0.5)
         settle(place, load, killer)
     done, rows = by_task(read(place.effects)), [place.row(place.app.handle(task)) for task in load.ids]
-    lost = sum(row.losses > 0 for row in rows)
     came = [[one.what for one in done[row.id]].count("end") for row in rows if row.action == "faults:work"]
-    assert lost
     run.figure("nodes that stood still", sleeps, "300")
     run.figure("tasks", len(load.ids))
-    run.figure("tasks given to others meanwhile", lost)
+    run.figure("tasks given to others meanwhile", given_up(place, load.ids))
     run.figure("tasks that came to an end more than once, one of which counts", sum(times > 1 for times in came))
+
+
+def given_up(place: Place, ids: list[str]) -> int:
+    """How many of these tasks were taken from a node that was not heard."""
+    return sum(place.row(place.app.handle(task)).losses > 0 for task in tuple(ids))
 
 
 def test_the_rate_is_back_soon_after_the_server_is(run: Run, made: Made, own_server: Server) -> None:
     place = made(own_server.url(own_server.create_database()))
     killer = Killer(place, run, "-c", str(RUNNERS))
-    rounds, pause = run.count(RECOVERIES), SECONDS_BEFORE + 2 * BACK_SECONDS + 2
+    rounds, pause = run.count(RECOVERIES), SECONDS_BEFORE + MOST_BACK_SECONDS + 2
     tasks = int(RUNNERS / TASK_SECONDS * pause * rounds)
     place.app.submit_many(place.app.passport("faults:work", {"seconds": TASK_SECONDS}) for _ in range(tasks))
     killer.start()
@@ -198,8 +202,9 @@ def test_the_rate_is_back_soon_after_the_server_is(run: Run, made: Made, own_ser
         own_server.kill()
         own_server.start()
         ready = now()
-        run.pause(2 * BACK_SECONDS)
-        took.append(back(ends(place), ready, BACK * rate))
+        while (seconds := back(ends(place), ready, BACK * rate)) is None and now() < ready + MOST_BACK_SECONDS * 1e6:
+            run.pause(0.1)
+        took.append(MOST_BACK_SECONDS if seconds is None else seconds)
     assert set(killer.stop_all()) == {0}
     check(place, [], settled=False)
     run.figure("s until 90 % of the rate were back", median(took), f"<= {BACK_SECONDS:g}")
@@ -216,13 +221,13 @@ def ends(place: Place) -> list[int]:
     return [effect.moment for effect in read(place.effects) if effect.what == "end"]
 
 
-def back(moments: list[int], ready: int, rate: float) -> float:
-    """Seconds until within one second so many tasks came to their end as before."""
-    for step in range(int(20 * BACK_SECONDS)):
+def back(moments: list[int], ready: int, rate: float) -> float | None:
+    """Seconds until within one second so many tasks came to their end as before; None if that was not yet so."""
+    for step in range(int(10 * MOST_BACK_SECONDS)):
         begin = ready + step * 100_000
         if sum(begin <= moment < begin + 1_000_000 for moment in moments) >= rate:
             return step / 10
-    return 2 * BACK_SECONDS
+    return None
 
 
 @pytest.mark.parametrize("place", WAYS[:1], indirect=True)

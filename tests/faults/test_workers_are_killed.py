@@ -95,7 +95,7 @@ def test_what_was_stopped_and_rescued_changes_nothing_when_it_goes_on(place, run
     """The zygote and the runners stand still, their supervisor dies, and others do their tasks meanwhile."""
     ids, stopped, went_on = [], 0, 0
     killer.start(3)
-    for _ in range(run.count(STOPS)):
+    for _ in range(run.rounds(STOPS)):
         victim = killer.at_work()
         eventually(lambda: killer.runners(victim))  # noqa: B023 - it is called here and now
         ids += submitted(place, run, 10)
@@ -108,6 +108,6 @@ def test_what_was_stopped_and_rescued_changes_nothing_when_it_goes_on(place, run
     eventually(lambda: over(place), 300)
     assert set(killer.stop_all()) == {0}
     all_succeeded(place, ids)
-    run.figure("stops", run.count(STOPS), "300")
+    run.figure("stops", run.rounds(STOPS), "300")
     run.figure("processes stopped", stopped)
     run.figure("processes that went on", went_on)

@@ -20,10 +20,10 @@ from duly.ports import Inventory
 from duly.stores import place_of
 from duly.testing.store_moves import dumped
 from tests.helpers import eventually
-from tests.place import ROOT, Place
+from tests.place import ROOT, SOAK, Place
 from tests.server import Server
 
-KILLS = 5
+KILLS = 5 if SOAK else 2
 TASKS = 600
 BATCH = 20
 
