@@ -5,9 +5,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
+import psycopg
 import pytest
 
 from duly.core import lifecycle
@@ -82,6 +84,22 @@ def test_a_node_is_given_up_by_its_own_lease_and_not_by_that_of_who_asks(opened:
     assert [node.number for node in asks.dead()] == numbers[1:]
     clock.advance(2)
     assert sorted(node.number for node in asks.dead()) == numbers
+
+
+def test_who_leaves_waits_for_an_exchange_of_its_own_that_is_still_under_way(opened: Open, database: str) -> None:
+    """Its answer was lost, say. What it claims must not be held by a node that nobody knows."""
+    hands, other = Hands(opened()), opened()
+    hands.enlist()
+    task_id = hands.submit()
+    with psycopg.connect(database) as late, ThreadPoolExecutor() as pool:
+        late.execute("update duly.node set exchange = exchange + 1")
+        late.execute("update duly.task set state = 3, claim = 1, node = %s, claimed_in = 1", [hands.node])
+        leaving = pool.submit(hands.store.leave, hands.node)
+        eventually(lambda: late.execute("select from pg_locks where not granted").rowcount)
+        late.commit()
+        leaving.result(30)
+    (dead,) = other.dead()
+    assert [held.id for held in other.held(dead.number, 10)] == [task_id]
 
 
 def test_an_enlisting_that_is_repeated_makes_one_node(opened: Open) -> None:

@@ -20,6 +20,7 @@ from tests.server import Databases
 
 TASKS = 2_000
 QUERIES = session.load("duly")
+
 VALUES: dict[str, Any] = {
     "node": 1,
     "number": 1,
@@ -147,6 +148,11 @@ def test_what_was_chosen_is_not_looked_for_in_all_that_is_ready(
 ) -> None:
     steps = plan(connection, schema, "claim")
     assert len(re.findall("task_ready", steps)) == 1, steps
+
+
+def test_queries_are_read_from_the_disk_once() -> None:
+    """Each `connection=` wants them."""
+    assert session.load("duly") is QUERIES
 
 
 def test_each_query_says_what_it_is_for() -> None:

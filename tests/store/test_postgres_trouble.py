@@ -156,6 +156,15 @@ def test_a_database_of_another_encoding_is_refused(server: Databases, opened: Op
         server.drop_database("duly_latin")
 
 
+def test_a_role_whose_transactions_are_isolated_otherwise_is_refused(
+    role: Callable[[str], str], run: Callable[[str], None], opened: Open
+) -> None:
+    url = role("duly_test_isolated")
+    run("alter role duly_test_isolated set default_transaction_isolation = 'repeatable read'")
+    with pytest.raises(StoreUnavailable, match=r"= repeatable read.*alter role"):
+        opened(url)
+
+
 # the schema
 @pytest.mark.parametrize("table", ["invoice (id int)", "migration (id int, app text)"])
 def test_a_schema_of_another_program_is_refused_and_left_alone(
@@ -302,6 +311,18 @@ def test_a_session_that_is_ended_is_made_anew(server: Databases, database: str, 
             "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", urlsplit(database).path[1:]
         )
         assert hands.seen(task_id) == (State.READY, 0)
+
+
+def test_a_pooler_that_is_not_known_as_one_is_done_without_prepared_queries(opened: Open) -> None:
+    """Whose sessions forget what was prepared, as it was in another one."""
+    hands = Hands(opened())
+    task_id = hands.submit()
+    for _ in range(3):
+        assert hands.store._connection is not None
+        hands.store._connection.execute("deallocate all")
+        assert hands.exchange(changes=[], wants=[]).done
+        assert hands.seen(task_id) == (State.READY, 0)
+    assert hands.store._connection.pooled
 
 
 def test_the_time_is_not_behind_by_what_a_transaction_took(database: str, opened: Open) -> None:

@@ -6,6 +6,7 @@ hold is asked for at the connect, or set within a transaction.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,7 +47,8 @@ _ASK = """
 select
     pg_backend_pid(), current_setting('server_version_num')::integer, current_setting('server_version'),
     current_setting('server_encoding'), current_setting('fsync') = 'on',
-    current_setting('synchronous_commit'), pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'
+    current_setting('synchronous_commit'), pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on',
+    current_setting('default_transaction_isolation')
 """
 
 
@@ -61,6 +63,7 @@ class Server(NamedTuple):
     commit: str
     standby: bool
     read_only: bool
+    isolation: str = "read committed"
 
 
 class Connection(psycopg.Connection[tuple[object, ...]]):
@@ -69,6 +72,7 @@ class Connection(psycopg.Connection[tuple[object, ...]]):
     pooled = False
     prepared: dict[Any, bytes]
     _names = 0
+    _token = ""
     _plans_until = 0.0
     answer_seconds: float | None = ANSWER_SECONDS
 
@@ -81,10 +85,11 @@ class Connection(psycopg.Connection[tuple[object, ...]]):
                 self.execute("deallocate all")
             self._plans_until = now + PLAN_SECONDS
 
-    def next_name(self) -> int:
-        """Return a number that no prepared query has."""
+    def next_name(self) -> bytes:
+        """Return a name that no prepared query has, of whomever: a pooler that is not known may lead to others'."""
+        self._token = self._token or os.urandom(6).hex()
         self._names += 1
-        return self._names
+        return f"duly_{self._token}_{self._names}".encode()
 
     @contextmanager
     def waited_for(self, seconds: float) -> Iterator[None]:
@@ -138,6 +143,12 @@ def refuse(server: Server, address: Address, *, allow_unsafe: bool = False) -> N
         raise StoreReadOnly(
             f"{address}: {what}, and may only be read; name the primary, or all hosts and "
             "target_session_attrs=read-write"
+        )
+    if server.isolation != "read committed":
+        raise StoreUnavailable(
+            f"{address}: has default_transaction_isolation = {server.isolation}, by which an end that others commit "
+            "meanwhile is not seen, and a task stored twice; say: "
+            "alter role ... set default_transaction_isolation = 'read committed'"
         )
     unsafe = "fsync = off" if not server.fsync else "synchronous_commit = off" if server.commit == "off" else ""
     if unsafe and not allow_unsafe:

@@ -39,7 +39,7 @@ class Nodes(Large):
     def leave(self, node: int) -> None:
         """Strike a node off; it stays, as one that lives no more, if it holds tasks."""
         self._lives.discard(node)
-        self._transact(Statement("leave", {"node": node}), Statement("abandon", {"node": node}))
+        self._transact(Statement("abandon", {"node": node}), Statement("leave", {"node": node}))
 
     def abandon(self, node: int) -> None:
         """Live no more as this node, which may still hold tasks."""

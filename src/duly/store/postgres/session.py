@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
@@ -24,7 +25,7 @@ from duly.store.postgres.connection import ANSWER_SECONDS, READ_SECONDS, Connect
 from duly.store.postgres.ringer import Ringer
 from duly.store.postgres.rows import STRUCTS
 from duly.store.postgres.schema import migrate
-from duly.store.postgres.trouble import duly_error, goes_again, is_broken, is_hopeless, unreachable
+from duly.store.postgres.trouble import duly_error, goes_again, is_anothers, is_broken, is_hopeless, unreachable
 from duly.store.postgres.wire import Query, Row, carry_out
 
 T = TypeVar("T")
@@ -62,7 +63,8 @@ class Heard(NamedTuple):
     at: float
 
 
-def load(schema: str) -> dict[str, Query]:
+@lru_cache(8)
+def load(schema: str) -> Mapping[str, Query]:
     """Return all queries for one schema; `claim` is there once for each kind of tasks."""
     found = queries.load(PACKAGE, STRUCTS)
     claim = found.pop("claim")
@@ -119,6 +121,7 @@ class Session(Alike):
         self._lives: set[int] = set()  # the nodes that this process lives as
         self._unsure: dict[int, int] = {}
         self._open = False
+        self._pooled = False
 
     @property
     def lease(self) -> float:
@@ -283,6 +286,7 @@ class Session(Alike):
         assert self._open, "the store is not open"
         if self._connection is None:
             self._connection = connect(self.address, allow_unsafe=self._allow_unsafe)
+            self._pooled = self._connection.pooled = self._connection.pooled or self._pooled
         return self._connection
 
     def _passes(self, error: psycopg.Error, connection: Connection | None) -> bool:
@@ -291,6 +295,10 @@ class Session(Alike):
             self.let_go()
             return not is_hopeless(error)
         assert connection is not None
+        if is_anothers(error) and not self._pooled:
+            self._pooled = True  # by a pooler that was not known as one: from now on nothing is prepared
+            self.let_go()
+            return True
         try:
             connection.rollback()
         except psycopg.Error:

@@ -70,6 +70,11 @@ def is_hopeless(error: psycopg.Error) -> bool:
     return error.sqlstate is None and any(text in str(error) for text in _NEVER)
 
 
+def is_anothers(error: psycopg.Error) -> bool:
+    """Whether the session was another one than that in which a query was prepared."""
+    return isinstance(error, errors.InvalidSqlStatementName | errors.DuplicatePreparedStatement)
+
+
 def goes_again(error: psycopg.Error) -> bool:
     """Whether the same transaction is to be tried once more, since another one was in its way."""
     return isinstance(error, _AGAIN)

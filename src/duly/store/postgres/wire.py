@@ -89,7 +89,7 @@ def _send(connection: Connection, query: Query, values: Sequence[tuple[int, byte
     if name is not None:
         wire.send_query_prepared(name, texts)
         return {}
-    name = f"duly_{connection.next_name()}".encode()
+    name = connection.next_name()
     wire.send_prepare(name, query.text, kinds)
     wire.send_query_prepared(name, texts)
     return {(query.text, kinds): name}

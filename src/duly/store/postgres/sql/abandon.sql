@@ -1,2 +1,2 @@
--- Notes that a node lives no more, as it says itself.
-update {schema}.node set gone = true where number = :node and not gone
+-- Notes that a node lives no more, as it says itself. An exchange of it that is still under way is waited for.
+update {schema}.node set gone = true where number = :node
