@@ -14,9 +14,9 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any
 
 from duly.core.action import Policy
 from duly.core.estimate import RunTime
@@ -26,7 +26,7 @@ from duly.engine.attempt import Attempt
 from duly.engine.clock import Clock
 from duly.engine.console import Console
 from duly.engine.crew import Member
-from duly.engine.floor import Floor, Room
+from duly.engine.floor import Floor
 from duly.engine.inside import Inside
 from duly.engine.keeper import SECOND, Keeper, note
 from duly.engine.lease import Lease
@@ -40,8 +40,9 @@ from duly.engine.status import EVERY, Report
 from duly.engine.storethread import StoreThread
 from duly.engine.ticker import Ticker
 from duly.engine.waker import Waker
+from duly.engine.wants import Wants
 from duly.errors import PASSING, StoreError
-from duly.ports import Bell, Lane, NodeRow, Pause, Pool, Reply, Store, Want
+from duly.ports import Bell, Lane, NodeRow, Pause, Pool, Reply, Store
 
 log = logging.getLogger("duly.node")
 
@@ -69,17 +70,6 @@ LAST_SECONDS = 1.0
 
 OVER_SECONDS = 0.1
 """How often it is looked whether nothing runs any more, once the time to drain is over."""
-
-SUSPECT_TURN = 4
-BUSY_SUSPECT_TURN = 16
-"""One claim in so many asks for suspects first; where there is always other work, that has to wait then."""
-
-
-class More(NamedTuple):
-    """Whether there may be more to claim of what runs one at a time, and of what runs many at a time."""
-
-    alone: bool
-    shared: bool
 
 
 class GivenUp(Exception):
@@ -131,10 +121,10 @@ class Node:
         self._every = settings.poll
         self._beat = self._reached = False
         self._inquiries: set[Callable[[Any], None]] = set()
-        self._polls = self._turns = self._doubts = 0
+        self._polls = self._doubts = 0
         self._look = True
         self._lanes_version = UNREAD
-        self._more = More(alone=False, shared=False)
+        self._wants = Wants(self._floor, roster, settings.concurrency)
         self._note_at = self._complain_at = 0.0
         self._draining = False
         self._over_since: float | None = None
@@ -369,9 +359,8 @@ class Node:
         """Begin the next exchange, if none is under way and there is something to say or to look for."""
         if self._cycle.under_way or self._parting.begun or not self._number:
             return
-        room, more = self._floor.room(), self._more
-        wanted = (more.alone and room.alone) or (more.shared and room.shared)
-        looks = self._floor.prepared and (self._look or wanted)
+        room = self._floor.room()
+        looks = self._floor.prepared and (self._look or self._wants.more(room))
         if not (looks or self._beat or self._cycle.anything()):
             return
         now = time.monotonic()
@@ -380,36 +369,8 @@ class Node:
             return
         self._note_at = now + NOTE_SECONDS
         self._beat, self._look = False, not self._floor.prepared
-        self._more = More(not room.alone, not room.shared)  # what is not asked for may be there when there is room
         self._lease.sent()
-        self._send(self._cycle.request(self._wants(room)))
-
-    def _wants(self, room: Room) -> list[Want]:
-        waiting = self._floor.waiting.alone
-        if self._draining or self._floor.suspects.alone or not self._floor.prepared:
-            return []
-        self._turns += 1
-        alone, shared = self._roster.lanes(shared=False), self._roster.lanes(shared=True)
-        beyond = self._settings.concurrency if len(waiting) else 0
-        wants = [Want(alone, room.alone, beyond, waiting.worst())] if alone else []
-        if room.shared:
-            wants.append(Want(shared, room.shared))
-        if self._roster.paused:
-            wants += self._cleanups(room)
-        suspect = Want(alone + shared, 1, suspect=True)
-        if self._turns % (SUSPECT_TURN if room.idle else BUSY_SUSPECT_TURN) == 0:
-            return [suspect, *wants]
-        return [*wants, suspect] if room.idle else wants
-
-    def _cleanups(self, room: Room) -> Iterator[Want]:
-        """What is claimed of paused lanes all the same."""
-        alone, shared = (self._roster.lanes(shared=shared, paused=True) for shared in (False, True))
-        if alone and room.alone:
-            yield Want(alone, room.alone, cleanup=True)
-        if shared and room.shared:
-            yield Want(shared, room.shared, cleanup=True)
-        if room.idle:
-            yield Want(alone + shared, 1, suspect=True, cleanup=True)
+        self._send(self._cycle.request([] if self._draining else self._wants.next(room)))
 
     def _send(self, request: Any) -> None:
         def done(reply: Reply | None, error: BaseException | None) -> None:
@@ -447,8 +408,7 @@ class Node:
             self._ticker.set(watched, now)
         if self._floor.suspects.until is not None:
             self._ticker.set("suspect", self._floor.suspects.until)
-        kinds = {self._floor.take(held) for held in reply.claims}
-        self._more = More(self._more.alone or False in kinds, self._more.shared or True in kinds)
+        self._wants.claimed({self._floor.take(held) for held in reply.claims})
         for asked in reply.asked:
             self._floor.cancel(asked.key, asked.claim, asked.verdict, now)
         if reply.next is not None:
