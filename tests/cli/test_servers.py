@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
+import subprocess
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.helpers import eventually
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli
+    from tests.server import Server
 
 SERVED = """
 import duly
@@ -93,4 +99,32 @@ def test_a_worker_works_on_a_server(cli: Cli, on: Callable[..., Any], database: 
     worker = cli.start("worker", "-c", "1", DULY_URL=database, DULY_APP="served")
     worker.until("email:send")
     assert on("submit", "email:send", '"ann"', "--wait").out == '"sent to ann"\n'
+    assert worker.end().code == 0
+
+
+def test_who_watches_goes_on_when_the_server_is_back(cli: Cli, own_server: Server) -> None:
+    cli.write("served.py", SERVED)
+    there = {"DULY_URL": own_server.url(), "DULY_APP": "served"}
+    task = cli("submit", "email:send", '"ann"', **there).out.strip()
+    watches = cli.start("watch", task, "--jsonl", **there)
+    counts = cli.start("stats", "--watch", "--every", "100ms", "--json", **there)
+    maps = cli.start("map", "email:send", "--text", stdin=subprocess.PIPE, **there)
+    assert maps.process.stdin is not None
+    os.write(maps.process.stdin.fileno(), b"bob\n")
+    for looking in (watches, counts):
+        assert looking.process.stdout is not None
+        looking.process.stdout.readline()  # so it has begun
+    eventually(lambda: own_server.run("select count(*) from duly.task") == [(2,)])
+    own_server.stop()
+    os.write(maps.process.stdin.fileno(), b"eve\n")
+    for looking in (maps, watches, counts):
+        looking.until("trying again")
+    assert cli("worker", **there).code == 4, "who begins now has nothing to go on with"
+    own_server.start()
+    worker = cli.start("worker", "-c", "1", **there)
+    assert watches.wait().code == 0
+    assert [json.loads(line)["ok"] for line in maps.wait().out.splitlines()] == [True, True]
+    counts.until("the store is back")
+    assert counts.end(signal.SIGINT).code == 0
+    assert counts.err.count("trying again") == 1
     assert worker.end().code == 0

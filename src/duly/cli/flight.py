@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from duly.app import App
+from duly.cli.outage import Outage
 from duly.core.passport import Passport
 from duly.ports import TaskRow
 
@@ -46,6 +47,7 @@ class Flight:
         self.submitted = 0
         self.fed = False
         self.error: BaseException | None = None
+        self._outage = Outage()
 
     # the thread that feeds
     def feed(self, batches: Iterable[list[Item]]) -> None:
@@ -88,7 +90,10 @@ class Flight:
         with self._submitting:
             if self._closed:
                 return
-            self._app.submit_many(passports.values())
+            while self._outage.bridge(lambda: self._app.submit_many(passports.values())) is None:
+                time.sleep(PATIENCE)
+                if self._closed:
+                    return
             with self._lock:
                 for number, passport in passports.items():
                     self._under_way[passport.id] = self.submitted, number
@@ -117,7 +122,7 @@ class Flight:
         if not ids:
             return []
         time.sleep(LOOK_SECONDS)
-        return self._app.ended(ids, PATIENCE)
+        return self._outage.bridge(lambda: self._app.ended(ids, PATIENCE)) or []
 
     def _taken(self) -> Iterator[tuple[int, TaskRow]]:
         """Take what may be taken; that makes room."""

@@ -14,6 +14,7 @@ import click
 
 from duly.app import App
 from duly.cli.exits import Exit
+from duly.cli.outage import Outage
 from duly.cli.show import told
 from duly.cli.streams import COLORS, console, flush, is_quiet, plain, put, put_now, say, styled
 from duly.cli.words import count, duration, json_text
@@ -90,6 +91,7 @@ class Following:
         self._live: dict[str, int] = dict.fromkeys(ids, 0)
         self._find_more = find_more or list
         self.tasks: dict[str, Followed] = {}
+        self._outage = Outage()
 
     def news(self, seconds: float | None = None) -> Iterator[list[News]]:
         """Yield what happens, also nothing, until all have ended; raises `WaitTimeout` after so many seconds."""
@@ -105,7 +107,8 @@ class Following:
                 time.sleep(min(pause, left))
 
     def _look(self, patience: float) -> list[News]:
-        found = self._app.look_on(self._live, patience)
+        seen = self._outage.bridge(lambda: (self._app.look_on(self._live, patience), self._find_more()))
+        found, more = seen or ([], [])
         news = []
         for row, events in found:
             task = self.tasks.setdefault(row.id, Followed(row))
@@ -115,7 +118,7 @@ class Following:
                 del self._live[row.id]
             if events:
                 news.append(News(task, events))
-        for task_id in self._find_more():
+        for task_id in more:
             if task_id not in self.tasks:
                 self._live.setdefault(task_id, 0)
         return news

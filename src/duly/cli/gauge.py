@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import click
 
+from duly.cli.outage import Outage
 from duly.cli.streams import flush, put, put_now
 from duly.cli.words import duration, moment
 
@@ -62,11 +63,14 @@ def watching(
     as_json: bool,
 ) -> None:
     """Look again and again, and show it, until interrupted."""
-    before, at = None, 0.0
+    before, at, outage = None, 0.0, Outage()
     with _shown(as_json=as_json) as show:
         while True:
             began = time.monotonic()
-            now = look()
+            now = outage.bridge(look)
+            if now is None:
+                time.sleep(every)
+                continue
             told = rates(before, now, began - at)
             if as_json:
                 put_now(
