@@ -122,3 +122,16 @@ def test_a_payload_of_many_pieces_is_read_as_it_was(store: PostgresStore) -> Non
     task_id = hands.submit(payload=text)
     (row,) = store.find([task_id])
     assert store.large(row.key, "payload") == text
+
+
+def test_of_large_payloads_no_more_are_read_than_the_lease_has_time_for(database: str) -> None:
+    store = PostgresStore(database, lease=1e-6)
+    store.open()
+    hands = Hands(store)
+    small = hands.submit()
+    ids = [hands.submit(payload=LARGE) for _ in range(3)]
+    claims = hands.claim(4)
+    assert [held.id for held in claims] == [small, ids[0]]
+    assert claims[1].payload == LARGE
+    assert {held.id for held in store.held(hands.node, 10)} == {small, *ids}, "what was left out cannot be given back"
+    store.close()

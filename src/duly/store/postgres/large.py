@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -49,13 +50,21 @@ class Large(Session):
         return whole if len(whole) == reference.size else ""
 
     def _read_payloads(self, claims: list[Held], places: list[int]) -> None:
-        """Fill in payloads; a task whose cannot be read just now is left out, and later found not to be held here."""
-        for place in reversed(places):
-            reference = named(claims[place].payload)
+        """Fill in payloads; a task whose cannot be read just now is left out, and later found not to be held here.
+
+        The node is not heard meanwhile: after a part of its lease the rest is left out, too.
+        """
+        until, read = time.monotonic() + self.lease / 3, dict[int, Held]()
+        for place in places:
+            if read and time.monotonic() >= until:
+                break
+            held = claims[place]
+            reference = named(held.payload)
             assert reference is not None
-            held = claims.pop(place)
             with suppress(StoreBusy, StoreFull, StoreUnavailable):
-                claims.insert(place, msgspec.structs.replace(held, payload=self._whole(held.key, reference)))
+                read[place] = msgspec.structs.replace(held, payload=self._whole(held.key, reference))
+        apart = set(places)
+        claims[:] = [read.get(place, held) for place, held in enumerate(claims) if place in read or place not in apart]
 
     def _sweep(self) -> None:
         """Delete chunks that no row has named in time."""
