@@ -152,7 +152,7 @@ def test_what_was_chosen_is_not_looked_for_in_all_that_is_ready(
 
 def test_queries_are_read_from_the_disk_once() -> None:
     """Each `connection=` wants them."""
-    assert session.load("duly") is QUERIES
+    assert session.load("duly") is session.load("duly")
 
 
 def test_each_query_says_what_it_is_for() -> None:
