@@ -489,13 +489,18 @@ def leave_children_and_spin(path):
 
 
 def daemon(path):
-    """Fork twice, as daemons do."""
+    """Fork twice, as daemons do; return when the second one has noted its id."""
+    noted, note_it = os.pipe()
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
             note(path, os.getpid())
+            os.close(note_it)
             time.sleep(60)  # noqa: TID251 - in a process that is to be killed
         os._exit(0)
+    os.close(note_it)
+    os.read(noted, 1)
+    os.close(noted)
     os.wait()
 
 
