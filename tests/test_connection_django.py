@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -118,9 +119,9 @@ def test_another_database_is_not_the_stores(app: duly.App, server: Any) -> None:
         app.submit("invoice:send", connection=connection)
 
 
-def test_one_on_another_kind_of_database_is_refused_by_its_kind(app: duly.App) -> None:
+def test_one_on_another_kind_of_database_is_refused_by_its_kind(app: duly.App, tmp_path: Path) -> None:
     connections.settings["files"] = connections.settings["default"] | {
-        "ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:",
+        "ENGINE": "django.db.backends.sqlite3", "NAME": f"{tmp_path}/files.db",
     }  # fmt: skip
     with pytest.raises(OptionInvalid, match=r"django\..*wanted is .*Django's"), transaction.atomic(using="files"):
         app.submit("invoice:send", connection=connections["files"])
