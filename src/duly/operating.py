@@ -329,8 +329,8 @@ class Operating(ABC):
         """Return the nodes that are enlisted, and whether each of them lives. Raises `StoreError`."""
 
         def look(store: Store) -> list[tuple[NodeRow, bool]]:
-            dead = store.dead()
-            return [(node, node not in dead) for node in store.nodes()]
+            living = store.living()
+            return [(node, node.number in living) for node in store.nodes()]
 
         return ask(self._store(), call(look))
 

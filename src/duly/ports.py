@@ -427,6 +427,9 @@ class Store(Protocol):
     def nodes(self) -> list[NodeRow]:
         """Return all nodes that are enlisted."""
 
+    def living(self) -> list[int]:
+        """Return which of them live, as far as is seen by who only looks."""
+
     def held(self, node: int, most: int) -> list[Held]:
         """Return tasks that a node holds."""
 

@@ -61,6 +61,18 @@ def test_a_node_that_is_silent_is_given_up_and_refused(opened: Open, clock: Fixe
     assert not hands.exchange().done
 
 
+def test_who_only_looks_sees_a_node_silent_and_gives_nobody_up(opened: Open, clock: FixedClock) -> None:
+    hands, other = Hands(opened()), opened()
+    hands.enlist()
+    clock.advance(29)
+    assert other.living() == [hands.node]
+    clock.advance(2)
+    assert other.living() == []
+    assert hands.store.living() == [hands.node], "a node takes itself for dead"
+    assert hands.exchange().done, "a look has given it up"
+    assert other.living() == [hands.node]
+
+
 def test_whatever_a_node_says_renews_its_lease(opened: Open, clock: FixedClock) -> None:
     hands, other = Hands(opened()), opened()
     hands.enlist()

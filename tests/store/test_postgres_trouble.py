@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+import duly
 from duly.core.keeping import Keep
 from duly.core.outcome import Success
 from duly.core.task import State
@@ -223,6 +224,12 @@ def test_roles_may_do_what_the_handbook_says(
     for block in re.findall(r"```sql\n(-- as duly_owner.*?)```", DOCS.read_text(), re.DOTALL):
         run(block)
     known = hands.submit()
+    hands.enlist()
+    for url in urls.values():
+        with duly.App(url) as app:
+            assert [lives for _, lives in app.nodes()] == [True]
+            assert app.stats()
+            assert app.examine()
 
     submitter = Hands(_known_lanes(opened(urls["submitter"])))
     mine, large = submitter.submit(), submitter.submit(payload=LARGE)

@@ -18,7 +18,9 @@ def nodes_live_until_they_are_abandoned(hands: Hands) -> None:
     first, second = hands.enlist(), hands.enlist()
     assert [node.number for node in hands.store.nodes()] == sorted((first, second)), hands.store.nodes()
     assert hands.store.dead() == [], "a node that lives is told as dead"
+    assert sorted(hands.store.living()) == sorted((first, second)), "a node that lives is not told to"
     hands.store.abandon(first)
+    assert hands.store.living() == [second], "a node that is abandoned is told to live"
     assert [node.number for node in hands.store.dead()] == [first], "a node that is abandoned is not told as dead"
     hands.store.leave(first)
     hands.store.leave(second)

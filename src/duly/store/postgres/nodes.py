@@ -32,6 +32,10 @@ class Nodes(Large):
         _, lost = self._transact(Statement("give_up", {"mine": mine}), Statement("dead", {"mine": mine}))
         return [NodeRow(*row) for row in lost]
 
+    def living(self) -> list[int]:
+        """Return the nodes that were heard of within their leases; gives nobody up, for which a right is needed."""
+        return [number for (number,) in self._rows("living", mine=list(self._lives))]
+
     def held(self, node: int, most: int) -> list[Held]:
         """Return tasks that a node holds, without their payloads."""
         return _held(self._rows("held", node=node, most=most)[0][0])

@@ -295,6 +295,11 @@ class SqliteStore(Lanes, Moving):
             return []
         return [node for node in self.nodes() if not self._lockfile.lives(node.number)]
 
+    def living(self) -> list[int]:
+        """Return the numbers of the others."""
+        dead = self.dead()
+        return [node.number for node in self.nodes() if node not in dead]
+
     def held(self, node: int, most: int) -> list[Held]:
         """Return tasks that a node holds, without their payloads."""
         rows = self._rows("held", node=node, most=most)
