@@ -20,7 +20,7 @@ import duly
 from duly.errors import StoreAway
 from duly.store.postgres.connection import Connection
 from tests.engine import errands
-from tests.engine.making import posted
+from tests.engine.making import asked, posted
 from tests.faults.proxy import Fate, Proxy
 from tests.helpers import alive, eventually
 
@@ -143,6 +143,7 @@ def test_an_answer_that_never_comes_is_no_error_of_who_asked(
     with Proxy(own_server) as proxy, duly.App(proxy.url(), poll=0.1) as app:
         order = app.action("errand:order")(errands.order)
         order.submit("first", f"{tmp_path}/log")
+        eventually(lambda: asked(app._thread, lambda store: store._ringer.is_rested()))  # who rings says COMMIT
         with monkeypatch.context() as hasty:  # each who asks does so twice all the same
             hasty.setattr("duly.engine.storethread.PATIENCE", 0.5)
             proxy.decide(lambda number: Fate.SILENCE if number <= 2 else Fate.PASS)
