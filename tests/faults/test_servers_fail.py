@@ -28,11 +28,11 @@ SLEEPS = 300
 SLEEPERS = 5
 """Nodes of six that stand still at once."""
 
-RECOVERIES = 10
+RECOVERIES = 20
 BACK_SECONDS = 5.0
 MOST_BACK_SECONDS = 2 * BACK_SECONDS
 BACK = 0.9
-SECONDS_BEFORE = 3.0
+SECONDS_BEFORE = 3
 RUNNERS = 3
 TASK_SECONDS = 0.02
 
@@ -198,7 +198,8 @@ def test_the_rate_is_back_soon_after_the_server_is(run: Run, made: Made, own_ser
     for _ in range(rounds):
         begin = now()
         run.pause(SECONDS_BEFORE)
-        rate = sum(begin < moment < begin + SECONDS_BEFORE * 1e6 for moment in ends(place)) / SECONDS_BEFORE
+        moments = ends(place)
+        rate = min(within_a_second(moments, begin + second * 1_000_000) for second in range(SECONDS_BEFORE))
         own_server.kill()
         own_server.start()
         ready = now()
@@ -207,9 +208,9 @@ def test_the_rate_is_back_soon_after_the_server_is(run: Run, made: Made, own_ser
         took.append(MOST_BACK_SECONDS if seconds is None else seconds)
     assert set(killer.stop_all()) == {0}
     check(place, [], settled=False)
-    run.figure("s until 90 % of the rate were back", median(took), f"<= {BACK_SECONDS:g}")
-    run.figure("at most", max(took))
-    assert median(took) <= BACK_SECONDS, took
+    run.figure("s until 90 % of the rate were back", median(took))
+    run.figure("at most", max(took), f"<= {BACK_SECONDS:g}")
+    assert max(took) <= BACK_SECONDS, took
 
 
 def now() -> int:
@@ -221,11 +222,15 @@ def ends(place: Place) -> list[int]:
     return [effect.moment for effect in read(place.effects) if effect.what == "end"]
 
 
+def within_a_second(moments: list[int], begin: int) -> int:
+    """How many of some moments lie in one second. On a busy machine the slowest one tells what its rate is."""
+    return sum(begin <= moment < begin + 1_000_000 for moment in moments)
+
+
 def back(moments: list[int], ready: int, rate: float) -> float | None:
     """Seconds until within one second so many tasks came to their end as before; None if that was not yet so."""
     for step in range(int(10 * MOST_BACK_SECONDS)):
-        begin = ready + step * 100_000
-        if sum(begin <= moment < begin + 1_000_000 for moment in moments) >= rate:
+        if within_a_second(moments, ready + step * 100_000) >= rate:
             return step / 10
     return None
 
