@@ -24,11 +24,10 @@ from tests.helpers import born, eventually, parent
 from tests.place import Place
 
 GONE_SECONDS = 2.0
-
 """How long a process may outlive what it was for."""
 
 MOST_WAITED = 10_000_000
-"""Microseconds that a writer waits for others at most."""
+"""Microseconds that a writer of a file waits for others at most."""
 
 MOST_DEATHS = 3
 OWN = {action.name for action in shop.actions} - {carry.name}  # whose value names the execution
@@ -100,7 +99,8 @@ def violations(
     for row in rows:
         options = json.loads(row.options or "{}")
         most = options.get("max_attempts") or limits.get(row.action)
-        life = Life(_first_due(row, options), row.submitted, leased=on_server(where))
+        leased = on_server(where)
+        life = Life(_first_due(row, options, 0 if leased else MOST_WAITED), row.submitted, leased=leased)
         wrong = life.read(histories.get(row.key, ()))
         wrong += _compared(row, life, settled=settled)
         wrong += _bounded(row, most)
@@ -135,15 +135,16 @@ def _shown(where: Where, task: str) -> Iterator[str]:
 
 
 # a row and its history
-def _first_due(row: Row, options: dict[str, Any]) -> int | None:
+def _first_due(row: Row, options: dict[str, Any], waited: int) -> int | None:
     """When it was to begin at first; or some time before, where a retry has replaced that.
 
-    A delay counts from when its store was asked, which may have waited for other writers: theirs were submitted before.
+    A delay counts from when its store was asked, which may have `waited` so long for other writers, whose tasks are
+    submitted before.
     """
     if "delay" not in options:
         return options.get("run_at")
     latest = row.submitted + round(options["delay"] * 1e6)
-    earliest = latest - MOST_WAITED
+    earliest = latest - waited
     return row.run_at if row.run_at is not None and earliest <= row.run_at <= latest else earliest
 
 
