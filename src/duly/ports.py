@@ -9,7 +9,7 @@ reads, or is about nodes. Times are microseconds since 1970 by the store's clock
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
@@ -363,6 +363,9 @@ class Store(Protocol):
 
     def let_go(self) -> None:
         """Keep nothing open that a forked child must not inherit; the next verb opens it again, and nodes live on."""
+
+    def meanwhile(self, do: Callable[[], None]) -> bool:
+        """Have this done, quickly, each time before an answer from afar is waited for; False if none ever is."""
 
     def now(self) -> int:
         """Return the time by the store's clock; from any thread, and at no cost worth naming."""

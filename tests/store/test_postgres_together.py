@@ -7,8 +7,9 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 from typing import TypeVar
 
 import psycopg
@@ -18,8 +19,10 @@ from duly.core import lifecycle
 from duly.core.keeping import NEVER, Keep
 from duly.core.outcome import Failure
 from duly.core.task import Held, State
-from duly.ports import CancelAsked, Request
+from duly.engine.storethread import StoreThread
+from duly.ports import CancelAsked, Request, Submission
 from duly.store.postgres.store import PostgresStore
+from duly.store.sqlite.bell import DatagramBell
 from duly.testing.store_hands import HOUR, LARGE, POLICY, Hands, ended
 from tests.helpers import eventually
 
@@ -285,3 +288,24 @@ def waits_for_a_lock(database: str) -> bool:
         query = "select exists (select from pg_stat_activity where wait_event_type = 'Lock')"
         ((waits,),) = connection.execute(query).fetchall()
     return bool(waits)
+
+
+def test_who_is_done_is_told_while_the_next_one_waits_for_the_server(database: str) -> None:
+    thread = StoreThread(lambda: PostgresStore(database), DatagramBell, 1.0)
+    told = {task_id: Event() for task_id in "ab"}
+    insert = "insert into duly.task (id, lane, state, band, rank, submitted, payload) values (%s, 0, 9, 1, 1, 1, '')"
+    held_up = "select 1 from pg_stat_activity where datname = current_database() and wait_event = 'transactionid'"
+    with closing(thread), psycopg.connect(database, autocommit=True) as looking:
+        thread.open()
+        with psycopg.connect(database) as first, psycopg.connect(database) as second:
+            for connection, task_id in ((first, "a"), (second, "b")):
+                connection.execute(insert, [task_id])
+                submission = Submission(task_id, 1, State.READY, 1, 1, 0, 0, None, None, "{}", "", "")
+                done = told[task_id].set
+                thread.post(Request(submits=[submission]), lambda *_, done=done: done())
+                eventually(lambda: looking.execute(held_up).fetchall() != [])  # then the second comes
+            first.rollback()
+            assert told["a"].wait(5), "it is told no sooner than the next one"
+            assert not told["b"].is_set()
+            second.rollback()
+            assert told["b"].wait(30)

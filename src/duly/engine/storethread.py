@@ -79,6 +79,8 @@ class StoreThread:
         self._waker: Waker
         self._thread: threading.Thread | None = None
         self._version = -1
+        self._untold: deque[tuple[Done, Reply | None, BaseException | None]] = deque()
+        self._tells_later = False
         self.letters: MutableMapping[Any, Any] = WeakKeyDictionary()
         self._changes = 0  # that were noticed: own writes, rings, and others' writes while somebody waits
         self._told = 0  # how many changes there were when who waits was told
@@ -232,6 +234,7 @@ class StoreThread:
                 store.open()
                 bell = self._make_bell()
                 self.address = bell.address
+                self._tells_later = store.meanwhile(self._tell_done)
                 self._store = store
         except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
             opened.append(error)
@@ -257,6 +260,7 @@ class StoreThread:
         while True:
             rung, ready = False, set[int]()
             if not self._jobs or self._watched:  # else straight on: each of these calls hands the interpreter over
+                self._tell_done()
                 self._sleeps = True  # from here on who adds to what is looked at has to wake it
                 wait = None if not self._watched else self._wait(store, poll, time.monotonic())
                 ready = {fd for fd, _ in poll.poll(0 if self._jobs else wait)}
@@ -336,6 +340,8 @@ class StoreThread:
         if requests:
             self._be_patient(store, since)
             self._exchange(store, requests)
+        if calls:
+            self._tell_done()
         for call, done, posted_at in calls:
             self._be_patient(store, posted_at)
             self._carry_out(store, call, done)
@@ -379,7 +385,18 @@ class StoreThread:
             requests = [(request, done) for request, done in requests if request.node is not None]
             if others:
                 self._exchange(store, others)
-        for _, done in requests:
+        self._untold.extend((done, reply, error) for _, done in requests)
+        if not self._tells_later or not self._jobs:
+            self._tell_done()
+
+    def _tell_done(self) -> None:
+        """Tell whose requests were exchanged.
+
+        Each is another thread, which wakes and wants the interpreter. If the next request is there, they wake when it
+        is on its way to a server, and nothing is to be done but to wait: 16 threads submit a fifth more by that.
+        """
+        while self._untold:
+            done, reply, error = self._untold.popleft()
             done(reply, error)
 
     def _look(self, store: Store) -> bool:

@@ -35,6 +35,14 @@ def it_is_as_old_as_who_has_opened_it(hands: Hands) -> None:
     hands.store.check_age()
 
 
+def who_waits_for_it_can_do_something_else(hands: Hands) -> None:
+    """If its answers come from afar, that is done before each of them; else never."""
+    done: list[str] = []
+    far = hands.store.meanwhile(lambda: done.append(""))
+    hands.submit()
+    assert bool(done) == far
+
+
 def its_time_goes_on(hands: Hands) -> None:
     """Each exchange tells it, `now` does without one; what is due then is ready."""
     at = hands.now() + hands.moment(HOUR)
@@ -88,6 +96,7 @@ CHECKS: tuple[Check, ...] = (
     it_is_let_go_of_and_used_again,
     it_can_be_closed_twice,
     it_is_as_old_as_who_has_opened_it,
+    who_waits_for_it_can_do_something_else,
     its_time_goes_on,
     what_others_write_is_noticed,
     others_see_who_lives,

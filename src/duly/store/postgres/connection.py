@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
@@ -75,6 +75,7 @@ class Connection(psycopg.Connection[tuple[object, ...]]):
     _token = ""
     _plans_until = 0.0
     answer_seconds: float | None = ANSWER_SECONDS
+    meanwhile: Callable[[], None] | None = None
 
     def forget_old_plans(self) -> None:
         """Have all be planned anew that was planned for tables as they were some time ago."""
@@ -102,6 +103,8 @@ class Connection(psycopg.Connection[tuple[object, ...]]):
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Consume what talks to the server."""
+        if self.meanwhile is not None:
+            self.meanwhile()
         return super().wait(gen, interval, self.answer_seconds if timeout is None else timeout)
 
 

@@ -122,6 +122,7 @@ class Session(Alike):
         self._unsure: dict[int, int] = {}
         self._open = False
         self._pooled = False
+        self._meanwhile: Callable[[], None] = _nothing
 
     @property
     def lease(self) -> float:
@@ -150,6 +151,13 @@ class Session(Alike):
         if connection is not None:
             with suppress(psycopg.Error, OSError):
                 connection.close()
+
+    def meanwhile(self, do: Callable[[], None]) -> bool:
+        """Have this done each time before the server is waited for."""
+        self._meanwhile = do
+        if self._connection is not None:
+            self._connection.meanwhile = do
+        return True
 
     def now(self) -> int:
         """Return the database's time, as it was heard last and has gone on since; rather too late than too early.
@@ -273,6 +281,7 @@ class Session(Alike):
             except BaseException:
                 self.let_go()
                 raise
+            self._meanwhile()
             time.sleep(pause * random.uniform(0.5, 1))
             pause = min(2 * pause, MOST_PAUSE_SECONDS)
 
@@ -285,7 +294,9 @@ class Session(Alike):
     def _connected(self) -> Connection:
         assert self._open, "the store is not open"
         if self._connection is None:
+            self._meanwhile()
             self._connection = connect(self.address, allow_unsafe=self._allow_unsafe)
+            self._connection.meanwhile = self._meanwhile
             self._pooled = self._connection.pooled = self._connection.pooled or self._pooled
         return self._connection
 
@@ -308,3 +319,7 @@ class Session(Alike):
 
     def _told(self, error: psycopg.Error, connection: Connection | None) -> DulyError:
         return unreachable(error, self.address) if connection is None else duly_error(error, self.address)
+
+
+def _nothing() -> None:
+    return None
