@@ -18,6 +18,7 @@ from duly.ports import Request, Want
 from duly.store.postgres.address import address_of
 from duly.store.postgres.bell import ServerBell, node_bell
 from duly.store.postgres.store import PostgresStore
+from duly.store.postgres.wire import Query, carry_out
 from duly.testing.store_hands import POLICY, Hands, ended
 from tests.faults.pooler import Pooler
 from tests.helpers import eventually
@@ -112,6 +113,30 @@ def test_who_leaves_waits_for_an_exchange_of_its_own_that_is_still_under_way(ope
         leaving.result(30)
     (dead,) = other.dead()
     assert [held.id for held in other.held(dead.number, 10)] == [task_id]
+
+
+def test_a_node_whose_row_is_held_keeps_nobody_from_giving_up_the_others(
+    opened: Open, clock: FixedClock, database: str
+) -> None:
+    """It was cut off in the middle of what it sent, say, and its server does not know."""
+    store, other = opened(), opened()
+    held, silent = (store.enlist(name, "", "") for name in ("held", "silent"))
+    other.patience = 0.2
+    clock.advance(31)
+    with psycopg.connect(database) as cut_off:
+        cut_off.execute("update duly.node set exchange = exchange + 1 where number = %s", [held])
+        assert [node.number for node in other.dead()] == [silent]
+        cut_off.rollback()
+    assert [node.number for node in other.dead()] == [held, silent]
+
+
+def test_a_transaction_that_is_cut_off_is_ended_by_a_server_that_can(opened: Open) -> None:
+    store = opened()
+    connection, sql = store._connection, store._sql
+    assert connection is not None
+    told = Query(b"select current_setting('transaction_timeout', true)")
+    guarded = [(sql["begin"], {}), (sql["guard"], {"durable": True, "patience": "1s"}), (told, {}), (sql["commit"], {})]
+    assert carry_out(connection, guarded)[2] == [("10s" if connection.info.server_version >= 170_000 else None,)]
 
 
 def test_an_enlisting_that_is_repeated_makes_one_node(opened: Open) -> None:

@@ -1,2 +1,7 @@
--- Gives up the nodes that were silent for longer than their own lease; not those that ask.
-update {schema}.node set lost = true where not lost and seen < {schema}.clock() - lease and number <> all(:mine::integer[])
+-- Gives up the nodes that were silent for longer than their own lease; not those that ask. One whose row is held just then,
+-- by what it has sent before it was cut off, is left for later: nobody waits for it, and the others are not kept waiting.
+update {schema}.node set lost = true where number = any(array(
+    select number from {schema}.node
+    where not lost and seen < {schema}.clock() - lease and number <> all(:mine::integer[])
+    for no key update skip locked
+))
