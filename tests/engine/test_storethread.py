@@ -8,6 +8,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -15,11 +17,13 @@ from typing import Any
 import pytest
 
 from duly.core.task import State
+from duly.engine import storethread
 from duly.engine.desk import NEVER
 from duly.engine.storethread import RIPPLE_SECONDS, StoreThread, merged
 from duly.engine.waits import Done
 from duly.errors import StoreBusy, StoreFull, StoreUnavailable
-from duly.ports import CancelAsked, Request, Submission
+from duly.ports import CancelAsked, Request, Store, Submission
+from duly.store.postgres.store import PostgresStore
 from duly.store.sqlite.bell import DatagramBell, Ringer
 from duly.store.sqlite.store import SqliteStore
 from tests.engine.making import SECONDS, asked, lane_of, posted, submission
@@ -228,7 +232,7 @@ def test_a_closed_store_holds_no_descriptor(tmp_path: Path) -> None:
 # waiting
 
 
-def end(store: SqliteStore, task_id: str = "t") -> None:
+def end(store: Store, task_id: str = "t") -> None:
     store.exchange(Request(cancels=[CancelAsked(task_id, "enough")]))
 
 
@@ -432,6 +436,55 @@ def test_waiting_for_what_does_not_happen_costs_next_to_nothing(thread: StoreThr
     before = time.process_time()
     assert not told.wait(0.3)
     assert time.process_time() - before < 0.1
+
+
+@pytest.fixture(params=["file", "server"])
+def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
+    if request.param == "file":
+        return lambda: SqliteStore(f"{tmp_path}/tasks.db")
+    database = request.getfixturevalue("database")
+    return lambda: PostgresStore(database)
+
+
+@pytest.fixture
+def others(make_store: Callable[[], Store], use: Callable[[Store], Store]) -> Store:
+    return use(make_store())
+
+
+@pytest.fixture
+def either(make_store: Callable[[], Store]) -> Iterator[StoreThread]:
+    with closing(StoreThread(make_store, DatagramBell, 0.5)) as thread:
+        lane = asked(thread, lane_of)
+        asked(thread, submit(*(submission(name, lane) for name in "tuvw")))
+        yield thread
+
+
+def test_what_others_write_wakes_nobody_when_nobody_waits_any_more(
+    either: StoreThread, others: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = ended_by(either)
+    end(others)
+    assert told.wait(SECONDS)
+    turns, many, work = count(), threading.Event(), StoreThread._work
+    monkeypatch.setattr(StoreThread, "_work", lambda *own: (many.set() if next(turns) > 50 else None, work(*own)))
+    end(others, "u")
+    assert not many.wait(0.3), "it goes round without end"
+
+
+def test_ripples_are_kept_for_who_waits_next_and_made_anew_for_who_does_so_much_later(
+    either: StoreThread, others: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    felt = []
+    for name in "tuvw":
+        if name == "v":
+            monkeypatch.setattr(storethread, "KEPT_SECONDS", 0.0)
+        told = ended_by(either, name)
+        end(others, name)
+        assert told.wait(SECONDS)
+        felt.append(either._ripples)
+        if name >= "v":
+            eventually(lambda: either._ripples is None)
+    assert felt[0] is felt[1] is not None
 
 
 class Mended(DatagramBell):

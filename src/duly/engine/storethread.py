@@ -47,6 +47,9 @@ RIPPLE_SECONDS = 0.005
 LOOK_SECONDS = 0.02
 """How often the store is asked for changes while somebody waits and no ripple can be felt."""
 
+KEPT_SECONDS = 10.0
+"""How long ripples are kept for who waits next. To a server, who hears and does not listen is a burden."""
+
 SHORT_SECONDS = 0.001
 """Telling those who wait may take so long at any time; if it takes longer, the thread rests from it for as long."""
 
@@ -84,7 +87,7 @@ class StoreThread:
         self.letters: MutableMapping[Any, Any] = WeakKeyDictionary()
         self._changes = 0  # that were noticed: own writes, rings, and others' writes while somebody waits
         self._told = 0  # how many changes there were when who waits was told
-        self._look_at = self._tell_at = self._rest = 0.0
+        self._look_at = self._tell_at = self._rest = self._kept_until = 0.0
         self.address = ""
 
     def before_fork(self) -> None:
@@ -262,7 +265,8 @@ class StoreThread:
             if not self._jobs or self._watched:  # else straight on: each of these calls hands the interpreter over
                 self._tell_done()
                 self._sleeps = True  # from here on who adds to what is looked at has to wake it
-                wait = None if not self._watched else self._wait(store, poll, time.monotonic())
+                now = time.monotonic()
+                wait = self._wait(store, poll, now) if self._watched else self._wait_for_jobs(poll, now)
                 ready = {fd for fd, _ in poll.poll(0 if self._jobs else wait)}
                 self._sleeps = False
                 if self._waker.fileno() in ready:
@@ -289,12 +293,27 @@ class StoreThread:
             with self._using:  # it may import, and a fork must not come between
                 self._ripples = store.ripples()
             self._mute = self._ripples is None
+            self._look_at = now  # what others wrote before is not felt
         if self._ripples is not None:
+            self._kept_until = now + KEPT_SECONDS
             poll.register(self._ripples, select.POLLIN if now >= self._rest else 0)
         due = self._rest if now < self._rest else self._look_at
         if self._changes != self._told:
             due = self._tell_at
         return max(0.0, due - now) * 1000
+
+    def _wait_for_jobs(self, poll: select.poll, now: float) -> float | None:
+        """The same while nobody waits: nobody silences ripples then, so they are not listened to."""
+        if self._ripples is None:
+            return None
+        with suppress(KeyError):
+            poll.unregister(self._ripples)
+        if now < self._kept_until:
+            return (self._kept_until - now) * 1000
+        with self._using:
+            self._ripples.close()
+        self._ripples = None
+        return None
 
     def _watch(self, store: Store, bell: Bell, ready: set[int]) -> None:
         """Look for what others have written, if that may be, and tell those who wait."""
