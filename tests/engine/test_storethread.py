@@ -487,6 +487,30 @@ def test_ripples_are_kept_for_who_waits_next_and_made_anew_for_who_does_so_much_
     assert felt[0] is felt[1] is not None
 
 
+@pytest.mark.parametrize("more_comes", [False, True])
+def test_who_does_its_own_job_is_told_at_once_and_tells_nobody_else(
+    either: StoreThread, monkeypatch: pytest.MonkeyPatch, more_comes: bool
+) -> None:
+    told, asked_it = [], SimpleQueue[None]()
+    store = type(either._store)
+    exchange = store.exchange
+
+    def exchange_while_more_comes(own: Store, request: Request) -> Any:
+        if more_comes:
+            either.post(lambda _: None, lambda *_: asked_it.put(None))
+        return exchange(own, request)
+
+    assert eventually(lambda: either._sleeps)
+    either._untold.append((lambda *_: told.append(("other", threading.current_thread())), None, None))
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "exchange", exchange_while_more_comes)
+        either.do(Request(cancels=[CancelAsked("t", "")]), lambda *_: told.append(("own", threading.current_thread())))
+    if not more_comes:
+        either.post(lambda _: None, lambda *_: asked_it.put(None))
+    asked_it.get(timeout=SECONDS)
+    assert told == [("own", threading.current_thread()), ("other", either._thread)]
+
+
 class Mended(DatagramBell):
     """Counts how often it was asked to be silent, by which one that has broken mends itself."""
 

@@ -14,7 +14,7 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -26,6 +26,8 @@ from duly.errors import PASSING, StoreAway, StoreBusy, StoreError, StoreUnavaila
 from duly.ports import PATIENCE, Bell, Reply, Request, Ripples, Store
 
 Post: TypeAlias = Callable[[Any, Done], None]
+Told: TypeAlias = tuple[Done, Reply | None, BaseException | None]
+"""Who asked for something, and what is to be told."""
 
 CLOSED = "this App was closed"
 FORKED = (
@@ -80,9 +82,10 @@ class StoreThread:
         self._sleeps = True  # or is about to look whether there are jobs
         self._store: Store | None = None
         self._waker: Waker
-        self._thread: threading.Thread | None = None
+        self._thread: threading.Thread | None = None  # while it is open
+        self._own: threading.Thread | None = None
         self._version = -1
-        self._untold: deque[tuple[Done, Reply | None, BaseException | None]] = deque()
+        self._untold: deque[Told] = deque()  # the thread's own
         self._tells_later = False
         self.letters: MutableMapping[Any, Any] = WeakKeyDictionary()
         self._changes = 0  # that were noticed: own writes, rings, and others' writes while somebody waits
@@ -231,13 +234,14 @@ class StoreThread:
 
     # the thread
     def _run(self, opened: deque[BaseException | None], ready: threading.Event) -> None:
+        self._own = threading.current_thread()
         try:
             with self._using:  # a fork meanwhile would leave its child locks that nobody opens
                 store = self._make_store()
                 store.open()
                 bell = self._make_bell()
                 self.address = bell.address
-                self._tells_later = store.meanwhile(self._tell_done)
+                self._tells_later = store.meanwhile(self._meanwhile)
                 self._store = store
         except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
             opened.append(error)
@@ -350,7 +354,7 @@ class StoreThread:
                 choosy = _chooses(job) or any(_chooses(request) for request, _ in requests[:1])
                 if requests and (two_holders or choosy or submits > MOST_TOGETHER):  # a transaction each
                     self._be_patient(store, since)
-                    self._exchange(store, requests)
+                    self._exchange_and_tell(store, requests)
                     requests, submits = [], len(job.submits)
                 since = since if requests else posted_at
                 requests.append((job, done))
@@ -358,7 +362,7 @@ class StoreThread:
                 calls.append((job, done, posted_at))
         if requests:
             self._be_patient(store, since)
-            self._exchange(store, requests)
+            self._exchange_and_tell(store, requests)
         if calls:
             self._tell_done()
         for call, done, posted_at in calls:
@@ -376,7 +380,8 @@ class StoreThread:
 
     def _carry_out(self, store: Store, job: Request | Callable[[Store], Any], done: Done) -> None:
         if isinstance(job, Request):
-            self._exchange(store, [(job, done)])
+            for told, reply, error in self._exchange(store, [(job, done)]):
+                told(reply, error)
             return
         try:
             result = job(store)
@@ -386,7 +391,8 @@ class StoreThread:
         else:
             done(result, None)
 
-    def _exchange(self, store: Store, requests: list[tuple[Request, Done]]) -> None:
+    def _exchange(self, store: Store, requests: list[tuple[Request, Done]]) -> Iterator[Told]:
+        """Do requests in one transaction, or in more where one of them is at fault; yields what is to be told."""
         reply: Reply | None = None
         error: BaseException | None = None
         try:
@@ -397,23 +403,33 @@ class StoreThread:
         self._changes += 1
         if error is not None and not isinstance(error, StoreError) and len(requests) > 1:
             for request, done in requests:  # the fault of what one of them asked for
-                self._exchange(store, [(request, done)])
+                yield from self._exchange(store, [(request, done)])
             return
         if reply is not None and not reply.done:  # the node's fault alone: nothing was done of what others asked
             others = [(request, done) for request, done in requests if request.node is None]
             requests = [(request, done) for request, done in requests if request.node is not None]
             if others:
-                self._exchange(store, others)
-        self._untold.extend((done, reply, error) for _, done in requests)
-        if not self._tells_later or not self._jobs:
-            self._tell_done()
+                yield from self._exchange(store, others)
+        for _, done in requests:
+            yield done, reply, error
 
-    def _tell_done(self) -> None:
-        """Tell whose requests were exchanged.
+    def _exchange_and_tell(self, store: Store, requests: list[tuple[Request, Done]]) -> None:
+        """Exchange in the store's thread, and tell who is done: now or soon.
 
         Each is another thread, which wakes and wants the interpreter. If the next request is there, they wake when it
         is on its way to a server, and nothing is to be done but to wait: 16 threads submit a fifth more by that.
         """
+        for told in self._exchange(store, requests):
+            self._untold.append(told)
+        if not self._tells_later or not self._jobs:
+            self._tell_done()
+
+    def _meanwhile(self) -> None:
+        """The server is waited for. A caller that does so for its own job tells nobody else: Ctrl-C may come between."""
+        if threading.current_thread() is self._own:
+            self._tell_done()
+
+    def _tell_done(self) -> None:
         while self._untold:
             done, reply, error = self._untold.popleft()
             done(reply, error)
