@@ -425,7 +425,7 @@ class StoreThread:
             self._tell_done()
 
     def _meanwhile(self) -> None:
-        """The server is waited for. A caller that does so for its own job tells nobody else: Ctrl-C may come between."""
+        """The server is waited for. A caller that does so for its own job tells nobody else: Ctrl-C may come."""
         if threading.current_thread() is self._own:
             self._tell_done()
 
