@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,7 @@ from duly.errors import (
     InvalidInput,
     OptionInvalid,
     StoreAway,
+    StoreBusy,
     StoreDamaged,
     StoreError,
     StoreForeign,
@@ -351,6 +353,37 @@ def test_the_time_is_not_behind_by_what_a_transaction_took(database: str, opened
 def waits_for_lock(database: str) -> bool:
     with psycopg.connect(database, autocommit=True) as connection:
         return connection.execute("select from pg_locks where not granted").rowcount > 0
+
+
+@pytest.mark.parametrize("what", ["submit", "pause", "enlist", "tidy"])
+def test_what_others_hold_is_waited_for_no_longer_than_said(what: str, database: str, opened: Open) -> None:
+    """One who waits without bound keeps a process's one connection from all others."""
+    hands = Hands(opened())
+    hands.submit()
+    hands.store.patience = 0.2
+    with psycopg.connect(database) as other:
+        other.execute("lock table duly.task, duly.pause, duly.node, duly.keeper in share row exclusive mode")
+        with pytest.raises(StoreBusy, match="have held"):
+            {
+                "submit": hands.submit,
+                "pause": lambda: hands.store.pause("queue", "mail"),
+                "enlist": lambda: hands.store.enlist("", "", ""),
+                "tidy": hands.store.tidy,
+            }[what]()
+        other.rollback()
+    assert hands.submit() in {held.id for held in hands.claim()}
+
+
+def test_a_node_waits_for_what_others_hold_a_part_of_its_lease_alone(database: str, opened: Open) -> None:
+    hands = Hands(opened(lease=1.2))
+    lane = hands.lane
+    hands.enlist()
+    with psycopg.connect(database) as other:
+        other.execute("lock table duly.task in share row exclusive mode")
+        begun = time.monotonic()
+        with pytest.raises(StoreBusy, match="have held"):
+            hands.submit(lane=lane)
+        assert time.monotonic() - begun < 1.2
 
 
 @pytest.mark.parametrize("what", ["payload", "value"])

@@ -27,6 +27,6 @@ class Lanes(Session):
         return self._said("resume", kind, name)
 
     def _said(self, query: str, kind: Paused, name: str) -> bool:
-        changed = bool(self._rows(query, kind=kind, name=name))
+        (changed,) = self._transact(Statement(query, {"kind": kind, "name": name}))
         self._ring(self._ringer.of_nodes())
-        return changed
+        return bool(changed)

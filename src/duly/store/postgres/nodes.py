@@ -22,7 +22,8 @@ class Nodes(Large):
     def enlist(self, name: str, bell: str, label: str) -> int:
         """Make this process a node."""
         self._sweep()
-        ((number,),) = self._rows("enlist", name=name, bell=bell, label=label, lease=round(self.lease * 1e6))
+        row = {"name": name, "bell": bell, "label": label, "lease": round(self.lease * 1e6)}
+        (((number,),),) = self._transact(Statement("enlist", row))
         self._lives.add(number)
         return int(number)
 

@@ -230,13 +230,17 @@ class Session(Alike):
     def _ask(self, connection: Connection, query: str, bindings: Mapping[str, Any]) -> list[Row]:
         return self._ask_all(connection, [Statement(query, bindings)])[0]
 
-    def _ask_and_ring(
+    def _write_and_ring(
         self, connection: Connection, query: str, bindings: Mapping[str, Any], ring: Sequence[str]
     ) -> list[Row]:
-        """Ask, and ring bells after that was committed, since a commit that rings holds up all others."""
+        """Write by one statement, and ring bells after it was committed, since a commit that rings holds up all others.
+
+        Of what `guard` says, only how long it waits for others' locks: the rest is not worth its time here.
+        """
+        write = [Statement("patience", {"patience": self._lock_patience()}), Statement(query, bindings)]
         if not ring:
-            return self._ask(connection, query, bindings)
-        return self._ask_all(connection, [_BEGIN, Statement(query, bindings), _COMMIT], ring)[1]
+            return self._ask_all(connection, write)[1]
+        return self._ask_all(connection, [_BEGIN, *write, _COMMIT], ring)[2]
 
     def _ask_all(
         self, connection: Connection, statements: Sequence[Statement], ring: Sequence[str] = ()
@@ -289,7 +293,9 @@ class Session(Alike):
         return self.patience if self._heard is not None else min(self.patience, FIRST_SECONDS)
 
     def _lock_patience(self) -> str:
-        return f"{1000 * max(0.001, min(self.patience, LOCK_SECONDS)):.0f}ms"
+        """How long others' locks are waited for, as PostgreSQL takes it; a node is not heard meanwhile."""
+        seconds = min(self.patience, LOCK_SECONDS, self.lease / 6 if self._lives else LOCK_SECONDS)
+        return f"{1000 * max(0.001, seconds):.0f}ms"
 
     def _connected(self) -> Connection:
         assert self._open, "the store is not open"

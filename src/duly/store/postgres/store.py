@@ -109,7 +109,7 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
 
         def once(connection: Connection, _again: bool) -> int | None:
             try:
-                created = self._ask_and_ring(connection, "submit_one", fields, ring)
+                created = self._write_and_ring(connection, "submit_one", fields, ring)
             except psycopg.errors.Error as error:
                 if error.sqlstate != REFUSED:
                     raise

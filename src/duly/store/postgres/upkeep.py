@@ -42,7 +42,8 @@ class Upkeep(Session):
             self._sure_until, self._token = 0.0, ""
         elif now >= self._sure_until:
             self._token = self._token or os.urandom(8).hex()
-            mine = self._rows("tidy", token=self._token, lease=KEEPER_SECONDS * 1_000_000)
+            row = {"token": self._token, "lease": KEEPER_SECONDS * 1_000_000}
+            (mine,) = self._transact(Statement("tidy", row))
             self._sure_until = now + SURE_SECONDS if mine else 0.0
         return now < self._sure_until
 
