@@ -108,6 +108,26 @@ def test_answers_come_in_the_order_of_the_questions(thread: StoreThread) -> None
     assert [told.get(timeout=SECONDS) for _ in range(5)] == list(range(5))
 
 
+def test_what_is_requested_during_a_call_comes_before_the_next_one_and_calls_keep_their_order(
+    either: StoreThread,
+) -> None:
+    order: list[str] = []
+
+    def request(name: str) -> None:
+        either.post(Request(cancels=[CancelAsked(name, "")]), lambda *_: order.append(name))
+
+    def call(name: str, then: Callable[[], None] = lambda: None) -> None:
+        either.post(lambda _: (order.append(name), then()), lambda *_: None)
+
+    with Held(either):
+        call("first", lambda: (request("t"), call("fourth", lambda: request("v")), call("fifth"), request("u")))  # type: ignore[func-returns-value]
+        call("second")
+        call("third", lambda: request("w"))
+    asked(either, lambda _: None)
+    assert eventually(lambda: len(order) == 9)
+    assert order == ["first", "t", "u", "second", "third", "w", "fourth", "v", "fifth"]
+
+
 def test_an_error_reaches_whom_it_is_for_and_nobody_else(thread: StoreThread, lane: int) -> None:
     with Held(thread):
         wrong = posted(thread, lambda _: 1 // 0)

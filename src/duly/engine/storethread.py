@@ -26,6 +26,10 @@ from duly.errors import PASSING, StoreAway, StoreBusy, StoreError, StoreUnavaila
 from duly.ports import PATIENCE, Bell, Reply, Request, Ripples, Store
 
 Post: TypeAlias = Callable[[Any, Done], None]
+
+Call: TypeAlias = tuple[Callable[[Any], Any], Done, float]
+"""What is to be called, who is told, and when it was posted."""
+
 Told: TypeAlias = tuple[Done, Reply | None, BaseException | None]
 """Who asked for something, and what is to be told."""
 
@@ -342,10 +346,25 @@ class StoreThread:
                 self._tell_at = end + LOOK_SECONDS
 
     def _work(self, store: Store) -> None:
-        """Do all jobs there are, requests together in one transaction."""
+        """Do all jobs there are, requests first.
+
+        What is requested during a call comes before the next call: a node's lease may last for one slow call, not for
+        many. Calls that come meanwhile are left for the next turn, since the thread has more to do in each.
+        """
+        calls, later = self._exchange_all(store), list[Call]()
+        for call, done, posted_at in calls:
+            self._tell_done()
+            self._be_patient(store, posted_at)
+            self._carry_out(store, call, done)
+            if self._jobs:
+                later += self._exchange_all(store)
+        self._jobs.extendleft(reversed(later))
+
+    def _exchange_all(self, store: Store) -> list[Call]:
+        """Take all jobs there are, and do the requests, together in one transaction; returns the calls."""
         submits, since = 0, 0.0
         requests: list[tuple[Request, Done]] = []
-        calls: list[tuple[Callable[[Store], Any], Done, float]] = []
+        calls: list[Call] = []
         while self._jobs:
             job, done, posted_at = self._jobs.popleft()
             if isinstance(job, Request):
@@ -363,11 +382,7 @@ class StoreThread:
         if requests:
             self._be_patient(store, since)
             self._exchange_and_tell(store, requests)
-        if calls:
-            self._tell_done()
-        for call, done, posted_at in calls:
-            self._be_patient(store, posted_at)
-            self._carry_out(store, call, done)
+        return calls
 
     def _be_patient(self, store: Store, posted_at: float) -> None:
         """Have the store wait for as long as somebody should for what was posted then.
