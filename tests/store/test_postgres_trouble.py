@@ -423,3 +423,23 @@ def test_a_node_that_was_silent_for_too_long_is_refused_from_then_on(run: Callab
     reply = hands.store.exchange(Request(node=hands.node, number=hands.number + 1, changes=[ended(held)]))
     assert not reply.done
     assert (hands.told(task_id), hands.store.find([task_id])[0].state) == ([], State.RUNNING)
+
+
+@pytest.mark.parametrize("rest", [0.0, 1e9], ids=["with a ring", "without"])
+def test_what_is_refused_at_the_commit_is_told_to_be_refused(
+    rest: float, run: Callable[[str], None], opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("duly.store.postgres.ringer.REST_SECONDS", rest)
+    hands = Hands(opened())
+    hands.submit()
+    run(
+        "create function duly.no() returns trigger language plpgsql as $$ begin raise exception 'not this one'; end $$;"
+        "create constraint trigger no after insert on duly.task deferrable initially deferred "
+        "for each row execute function duly.no()"
+    )
+    for task_id in ("refused", "too"):
+        with pytest.raises(StoreError, match="not this one"):
+            hands.submit(task_id)
+    assert hands.store.find(["refused", "too"]) == []
+    run("drop function duly.no cascade")
+    hands.submit("refused")

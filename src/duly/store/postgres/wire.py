@@ -50,8 +50,8 @@ Asked: TypeAlias = tuple[Query, Mapping[str, Any]]
 def carry_out(connection: Connection, asked: Sequence[Asked], *, then: Sequence[Asked] = ()) -> list[list[Row]]:
     """Carry out queries; return the rows of each. Raises the driver's errors: the first, if the server has several.
 
-    Unless they say otherwise, all together are one transaction. If one fails, so do those after it. What comes `then`
-    is tried, and nothing is told of it.
+    Unless they say otherwise, all together are one transaction, whose commit may fail, too. If one fails, so do those
+    after it. What comes `then`, after a commit that was asked for, is tried, and nothing is told of it.
     """
     queries = [*asked, *then]
     dumped = [[_dumped(values[name]) for name in query.names] for query, values in queries]
@@ -67,7 +67,8 @@ def carry_out(connection: Connection, asked: Sequence[Asked], *, then: Sequence[
         connection.close()  # what is still to come on it is nobody's
         raise
     results = [[next(answers) for _ in range(1 + len(new))] for new in news]
-    for result in chain.from_iterable(results[: len(asked)]):
+    commit = [] if then else answers  # the last transaction's, if that has failed: one answer more than was asked for
+    for result in chain(*results[: len(asked)], commit):
         if result.status == _FAILED:
             raise error_from_result(result)
     for new, told in zip(news, results, strict=True):
