@@ -217,7 +217,8 @@ async def keep_telling(task: duly.Task) -> None:
 
 async def keep_telling_come_what_may(task: duly.Task) -> None:
     while True:
-        task.update(os.getpid())
+        with contextlib.suppress(duly.TaskStopped):
+            task.update(os.getpid())
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0.1)
 
