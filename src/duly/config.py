@@ -42,7 +42,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     drain_timeout: float = 30.0
     max_payload: int = 16 * 1024 * 1024
     concurrency: int = 0
-    recycle_tasks: int = 10_000
+    recycle_tasks: int = 100_000
     recycle_growth: int = 256 * 1024 * 1024
     keep: float | None = 7 * 86_400.0
     keep_failed: float | None = 30 * 86_400.0
