@@ -23,15 +23,16 @@ def open_descriptors():
     return len(os.listdir("/proc/self/fd"))
 
 
+@pytest.mark.parametrize("receive", [Channel.receive, Channel.receive_alone, lambda channel: channel.receive_fds()[0]])
 @pytest.mark.parametrize("size", [1, INLINE - 1, INLINE, INLINE + 1, 10 * INLINE])
-def test_a_packet_arrives_whole_whatever_its_size(ends, size):
+def test_a_packet_arrives_whole_whatever_its_size(ends, size, receive):
     here, there = ends
     data = os.urandom(size)
     before = open_descriptors()
 
     here.send(data)
 
-    assert bytes(there.receive()) == data
+    assert bytes(receive(there)) == data
     assert open_descriptors() == before
 
 
@@ -117,12 +118,23 @@ def test_hanging_up_is_heard_though_a_copy_of_the_end_is_open(ends):
     copy.close()
 
 
-def test_a_packet_that_only_looks_as_if_more_came_along_is_itself(ends):
+@pytest.mark.parametrize("receive", [Channel.receive, Channel.receive_alone])
+def test_what_is_announced_may_never_come_or_late(ends, receive):
     here, there = ends
+    announced = b"\xc1"
 
-    here.sock.send(b"\xc1")
+    here.sock.send(announced)
+    here.send(b"small")
+    assert bytes(receive(there)) == b"small"
 
-    assert bytes(there.receive()) == b"\xc1"
+    here.sock.send(announced)
+    with pytest.raises(BlockingIOError):
+        receive(there, socket.MSG_DONTWAIT)
+    here.send(b"x" * (INLINE + 1))
+    assert bytes(receive(there)) == b"x" * (INLINE + 1)
+    here.sock.send(announced)
+    here.close()
+    assert receive(there) == b""
 
 
 def test_a_full_channel_says_so_where_it_must_not_wait(ends):
@@ -157,6 +169,7 @@ def test_what_travels_in_memory_cannot_be_changed_any_more(ends):
     here, there = ends
 
     here.send(b"x" * (INLINE + 1))
+    there.sock.recv(10)  # it is announced
     _, ancillary, _, _ = there.sock.recvmsg(10, socket.CMSG_SPACE(4))
     fd = int.from_bytes(ancillary[0][2], "little")
 

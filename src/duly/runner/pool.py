@@ -145,7 +145,7 @@ class Runner:
         messages: list[FromRunner] = []
         try:
             while len(messages) < RECEIVE_MOST:
-                messages.append(decode_from_runner(self.channel.receive()))
+                messages.append(decode_from_runner(self.channel.receive_alone()))
         except (BlockingIOError, ConnectionResetError):
             pass
         except ValueError:  # no message, a monstrous one, or an end: the user's code got hold of the channel
