@@ -1,7 +1,10 @@
 """Nodes live as long as they are heard, and whoever waits is rung: on a server, where no process sees another."""
 
+import os
 import select
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -249,6 +252,41 @@ def test_a_bell_hears_again_after_its_server_was_away(
         return not rung(bell, 0.05)
 
     eventually(is_quiet)
+
+
+FORKING = """
+import os, select, sys
+import psycopg
+from duly.store.postgres.address import address_of
+from duly.store.postgres.bell import node_bell
+from tests.helpers import eventually
+
+def hears():
+    bell.silence()
+    return bell.hears
+
+bell = node_bell(address_of(sys.argv[1], "duly"))
+assert eventually(hears)
+reading, writing = os.pipe()
+if os.fork() == 0:
+    os.close(writing)
+    os.read(reading, 1)  # until its parent is gone
+    os._exit(0)
+before = len(os.listdir("/proc/self/fd"))
+with psycopg.connect(sys.argv[1]) as connection:
+    connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'duly bell'")
+assert eventually(lambda: not hears())
+assert eventually(hears)
+print(select.select([bell], [], [], 0.2)[0], len(os.listdir("/proc/self/fd")) - before)
+"""
+
+
+def test_a_bell_whose_session_was_ended_rests_though_a_forked_child_has_its_socket(database: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKING, database],
+        stdout=subprocess.PIPE, text=True, timeout=60, check=False, env={**os.environ, "PYTHONPATH": ".:src"},
+    )  # fmt: skip
+    assert (result.returncode, result.stdout) == (0, "[] 0\n")
 
 
 def test_a_bell_waits_for_no_name_server(

@@ -41,6 +41,7 @@ class ServerBell:
         self._lock = threading.Lock()
         self._connecting = self._closed = False
         self._connection: Connection | None = None
+        self._fd = -1  # its socket, as the bell's own: libpq closes its one, and a forked child may have it open still
         self._next = 0.0
 
     def fileno(self) -> int:
@@ -56,7 +57,7 @@ class ServerBell:
             return
         try:
             if not self.hears:
-                self._epoll.modify(connection.fileno(), select.EPOLLIN)
+                self._epoll.modify(self._fd, select.EPOLLIN)
                 self.hears = True
             connection.pgconn.consume_input()
             while connection.pgconn.notifies() is not None:
@@ -111,8 +112,13 @@ class ServerBell:
         with self._lock:
             if self._closed:
                 return connection
-            self._epoll.register(connection.fileno(), select.EPOLLIN | select.EPOLLOUT)
-            self._connection = connection
+            fd = os.dup(connection.fileno())
+            try:
+                self._epoll.register(fd, select.EPOLLIN | select.EPOLLOUT)
+            except BaseException:
+                os.close(fd)
+                raise
+            self._fd, self._connection = fd, connection
             return None
 
     def _drop(self) -> None:
@@ -120,8 +126,9 @@ class ServerBell:
         with self._lock:
             connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(OSError, ValueError, psycopg.Error):  # it may be closed by now, and so gone
-                self._epoll.unregister(connection.fileno())
+            with suppress(OSError):  # a forked child may have done so
+                self._epoll.unregister(self._fd)
+            os.close(self._fd)
             connection.close()
 
 
