@@ -141,6 +141,8 @@ def keyed(app: duly.App, **options: Any) -> object:
         (lambda app: app.look("a\0b"), "bad task id 'a.*NUL"),
         (lambda app: app.retry("\ud800"), "bad task id .*UTF-8"),
         (lambda app: app.submit(by_hand(app, id="a\0b")), "bad task id 'a.*NUL"),
+        (lambda app: app.submit(by_hand(app, id="a" * 201)), r"bad task id 'a{200}'\.\.\.: .*200 characters at most"),
+        (lambda app: app.submit(by_hand(app, origin="a" * 201)), "bad origin .*200 characters at most"),
         (lambda app: app.submit(by_hand(app, origin="a\0b")), "bad origin 'a.*NUL"),
         (lambda app: app.cancel("x", 5), "bad reason 5"),
         (lambda app: app.cancel("x", "a\0b"), "bad reason 'a.*NUL"),

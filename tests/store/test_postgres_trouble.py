@@ -24,6 +24,7 @@ from duly.errors import (
     StoreDamaged,
     StoreError,
     StoreForeign,
+    StoreFull,
     StoreReadOnly,
     StoreTooNew,
     StoreUnavailable,
@@ -272,6 +273,35 @@ def test_what_cannot_be_kept_fails_its_request_alone(opened: Open) -> None:
         hands.store.exchange(Request(submits=[hands.submission(origin="a\0b")]))
     assert not isinstance(caught.value, StoreError), "as trouble of the store it would be that of others, too"
     assert hands.submit() in {held.id for held in hands.claim()}
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("54000", InvalidInput),
+        ("53200", StoreBusy),
+        ("53100", StoreFull),
+        ("57P01", StoreAway),
+        ("08006", StoreAway),
+        ("25P04", StoreAway),
+        ("58030", StoreError),
+        ("55000", StoreError),
+    ],
+)
+def test_what_a_server_refuses_is_not_told_as_if_it_were_away(
+    code: str, error: type[DulyError], run: Callable[[str], None], opened: Open
+) -> None:
+    hands = Hands(opened())
+    hands.submit()
+    hands.store.patience = 0.2
+    run(
+        "create function duly.no() returns trigger language plpgsql as "
+        f"$$ begin raise exception 'not this one' using errcode = '{code}'; end $$;"
+        "create trigger no before insert on duly.task for each row execute function duly.no()"
+    )
+    with pytest.raises(error, match="not this one") as caught:
+        hands.submit()
+    assert type(caught.value) is error
 
 
 @pytest.mark.parametrize("text", ["a\0b", "\ud800"], ids=ascii)

@@ -15,7 +15,7 @@ from duly.core.lifecycle import admit
 from duly.core.order import Place, band_of, rank_terms
 from duly.core.passport import Options, Passport
 from duly.core.task import ENDED, State, shown
-from duly.core.texts import check_id, check_text
+from duly.core.texts import check_name, check_text
 from duly.engine.asking import Verb, Watch
 from duly.errors import OptionInvalid, RetryRefused, StoreDamaged, TaskNotFound, WaitTimeout
 from duly.ports import (
@@ -145,8 +145,8 @@ class Desk:
         made: list[Submission] = []
         kind: Passport | None = None
         for one in passports:
-            check_id(one.id)  # a passport may be made by hand
-            check_text("origin", one.origin, "text that says who made a task")
+            check_name("task id", one.id, "a task's `id`, as text")  # a passport may be made by hand
+            check_name("origin", one.origin, "text that says who made a task")
             if (
                 kind is None
                 or one.options is not kind.options

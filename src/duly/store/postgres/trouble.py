@@ -53,6 +53,10 @@ _CURES = (
 _AGAIN = (errors.DeadlockDetected, errors.SerializationFailure)
 _BROKEN = ("08", "57P")
 _PASSING = ("25006", "53300", "57P03")
+_AWAY = ("08", "57P", "25P03", "25P04")
+"""What is said by a server that ends a session, or by what is on the way to it."""
+
+_TOO_LARGE, _TOO_LITTLE = "54", "53"
 
 
 class Refused(StoreError):
@@ -104,9 +108,13 @@ def duly_error(error: psycopg.Error, address: Address) -> DulyError:
             errors.UndefinedTable() | errors.UndefinedColumn() | errors.UndefinedFunction() | errors.InvalidSchemaName()
         ):
             return StoreDamaged(f"{address}: is not as duly has made it ({told}); restore a backup, or start duly anew")
-        case errors.DataError():
+        case _ if isinstance(error, errors.DataError) or state.startswith(_TOO_LARGE):
             return InvalidInput(f"PostgreSQL cannot keep this: {told}")
-        case psycopg.OperationalError() | psycopg.InterfaceError():
+        case _ if state.startswith(_TOO_LITTLE):
+            return StoreBusy(f"{address}: the server has too little for this just now ({told})")
+        case _ if state.startswith(_AWAY) or (
+            not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        ):
             return StoreAway(f"{address}: cannot be reached: {told}")
         case _:
             return StoreError(f"{address}: {type(error).__name__}: {told}")
