@@ -12,10 +12,15 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from duly.core.record import Move
 from duly.errors import PASSING, StoreError
 from duly.ports import Filter, Request
+from duly.store import migrations
+from duly.store.migrations import Migration
 from duly.store.postgres import session
-from duly.store.postgres.connection import Connection
+from duly.store.postgres.address import address_of
+from duly.store.postgres.connection import Connection, connect
+from duly.store.postgres.schema import applied, migrate
 from duly.store.postgres.store import PostgresStore
 from duly.testing.store_hands import LARGE, Hands
 from tests.server import Databases
@@ -94,6 +99,39 @@ def test_where_no_node_lives_it_may_take_longer_than_others_answers(
     store.patience = 0.1
     with pytest.raises(StoreError), locked(database):
         store.find(["x"])
+
+
+def test_a_step_of_the_schema_takes_as_long_as_it_takes(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Connection, "answer_seconds", 0.2)
+    address = address_of(database, "slow")
+    steps = [*migrations.load(session.PACKAGE), Migration(9000, "expand", "slow", "select pg_sleep(0.6)")]
+    with connect(address) as connection:
+        migrate(connection, address, steps)
+        assert applied(connection, address)[-1].name == "slow"
+
+
+@pytest.mark.parametrize("what", ["is slow", "fails"])
+def test_a_move_ends_though_what_tells_the_planner_of_it(
+    what: str, store: PostgresStore, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = (
+        "create or replace function odd(text) returns text language plpgsql immutable as $$ begin {} return $1; end $$"
+    )
+    with psycopg.connect(database, autocommit=True) as other:
+        other.execute(function.format("").encode())
+        other.execute("create index on duly.task (odd(id))")
+        Hands(store).submit()
+        does = "perform pg_sleep(0.6);" if what == "is slow" else "raise exception 'no';"
+        other.execute(function.format(does).encode())
+        store.move(Move("1", "coming", "there"))
+        monkeypatch.setattr(Connection, "answer_seconds", 0.2)
+        store.move(None)
+        assert store.moving() is None
+        told = other.execute(
+            "select count(*) from pg_stats where schemaname = 'duly' and tablename = 'task'"
+        ).fetchone()
+        assert told is not None
+        assert bool(told[0]) == (what == "is slow")
 
 
 def test_no_more_is_dumped_at_once_than_is_handed_over(store: PostgresStore, database: str) -> None:

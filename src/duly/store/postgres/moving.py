@@ -6,11 +6,14 @@ What refuses them are triggers, which are there for as long as the store is part
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import msgspec
 
 from duly.core.record import Move, Record
+from duly.errors import StoreError
 from duly.ports import Inventory
+from duly.store.postgres.connection import ANSWER_SECONDS, READ_SECONDS, Connection
 from duly.store.postgres.large import Large
 from duly.store.postgres.session import Statement
 from duly.store.postgres.upkeep import Upkeep
@@ -23,10 +26,25 @@ class Moving(Large, Upkeep):
     def move(self, move: Move | None) -> None:
         """Have all that would write refused from now on, or no more."""
         if move is None:
-            self._transact(Statement("analyze"))
+            self._analyze()
             self._transact(Statement("unmoved"), Statement("unshut"))
         else:
             self._transact(Statement("unmoved"), Statement("moved", move._asdict()), Statement("shut"))
+
+    def _analyze(self) -> None:
+        """Have the planner know of what has come; if that is not to be had it hears of it later, by itself."""
+        said = [
+            Statement("patience", {"patience": self._lock_patience()}),
+            Statement("bound", {"milliseconds": f"{1000 * READ_SECONDS:.0f}"}),
+            Statement("analyze"),
+        ]
+
+        def once(connection: Connection, _again: bool) -> None:
+            with connection.waited_for(READ_SECONDS + ANSWER_SECONDS):
+                self._ask_all(connection, said)
+
+        with suppress(StoreError):
+            self._insist(once)
 
     def load(self, records: Sequence[Record], inventory: Inventory | None = None) -> None:
         """Store records as they are, but for those there are, and put an inventory in the place of what there is."""

@@ -12,7 +12,7 @@ from duly.ports import Step
 from duly.store import migrations
 from duly.store.migrations import Migration, refuse_newer
 from duly.store.postgres.address import Address
-from duly.store.postgres.connection import Connection, connect
+from duly.store.postgres.connection import READ_SECONDS, Connection, connect
 from duly.store.postgres.trouble import duly_error, unreachable
 
 PACKAGE = "duly.store.postgres"
@@ -30,24 +30,30 @@ def migrate(connection: Connection, address: Address, steps: Sequence[Migration]
     """Bring the schema to the newest step, all in one transaction; refuse what a newer duly has contracted."""
     if not _todo(applied(connection, address), steps, address):
         return
-    connection.execute("begin isolation level read committed")
     try:
-        connection.execute(_LOCK, [address.schema])
-        before = applied(connection, address)
-        if not before and not _exists(connection, address):
-            connection.execute(f'create schema "{address.schema}"')
-        for step in _todo(before, steps, address):
-            connection.execute(step.sql.replace("{schema}", f'"{address.schema}"'))
-            connection.execute(
-                f'insert into "{address.schema}".migration (number, kind, name, applied_at) '  # noqa: S608 - a checked name
-                f'values (%s, %s, %s, "{address.schema}".clock())',
-                [step.number, step.kind, step.name],
-            )
-        connection.execute("commit")
+        with connection.waited_for(READ_SECONDS):
+            _take(connection, address, steps)
     except BaseException:
         with suppress(psycopg.Error):
             connection.rollback()
         raise
+
+
+def _take(connection: Connection, address: Address, steps: Sequence[Migration]) -> None:
+    """Take the steps that are still to be taken, in one transaction; who comes meanwhile waits for it."""
+    connection.execute("begin isolation level read committed")
+    connection.execute(_LOCK, [address.schema])
+    before = applied(connection, address)
+    if not before and not _exists(connection, address):
+        connection.execute(f'create schema "{address.schema}"')
+    for step in _todo(before, steps, address):
+        connection.execute(step.sql.replace("{schema}", f'"{address.schema}"'))
+        connection.execute(
+            f'insert into "{address.schema}".migration (number, kind, name, applied_at) '  # noqa: S608 - a checked name
+            f'values (%s, %s, %s, "{address.schema}".clock())',
+            [step.number, step.kind, step.name],
+        )
+    connection.execute("commit")
 
 
 def applied(connection: Connection, address: Address) -> list[Step]:
