@@ -14,7 +14,7 @@ import pytest
 
 from duly.core.record import Move
 from duly.errors import PASSING, StoreError
-from duly.ports import Filter, Request
+from duly.ports import Filter, Request, Want
 from duly.store import migrations
 from duly.store.migrations import Migration
 from duly.store.postgres import session
@@ -168,7 +168,9 @@ def test_of_large_payloads_no_more_are_read_than_the_lease_has_time_for(database
     hands = Hands(store)
     small = hands.submit()
     ids = [hands.submit(payload=LARGE) for _ in range(3)]
-    claims = hands.claim(4)
+    reply = hands.exchange(wants=[Want([hands.lane], 4)])
+    claims = reply.claims
+    assert reply.anew, "a node that does not know of it looks after a minute for what was left out"
     assert [held.id for held in claims] == [small, ids[0]]
     assert claims[1].payload == LARGE
     assert {held.id for held in store.held(hands.node, 10)} == {small, *ids}, "what was left out cannot be given back"

@@ -49,8 +49,8 @@ class Large(Session):
         whole = "".join([data for rows in chunks for (data,) in rows])
         return whole if len(whole) == reference.size else ""
 
-    def _read_payloads(self, claims: list[Held], places: list[int]) -> None:
-        """Fill in payloads; a task whose cannot be read just now is left out, and later found not to be held here.
+    def _read_payloads(self, claims: list[Held], places: list[int]) -> bool:
+        """Fill in payloads; whether a task whose could not be read just now was left out, to be found as not held here.
 
         The node is not heard meanwhile: after a part of its lease the rest is left out, too.
         """
@@ -65,6 +65,7 @@ class Large(Session):
                 read[place] = msgspec.structs.replace(held, payload=self._whole(held.key, reference))
         apart = set(places)
         claims[:] = [read.get(place, held) for place, held in enumerate(claims) if place in read or place not in apart]
+        return len(read) < len(places)
 
     def _sweep(self) -> None:
         """Delete chunks that no row has named in time."""

@@ -68,7 +68,7 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
                 self._floors.found(exchange.first, exchange.reply.now)
         reply = self._finished(exchange, reply.retried) if done else self._as_it_was(exchange, reply.retried)
         if exchange.apart:
-            self._read_payloads(reply.claims, places_apart(reply.claims))
+            reply.anew |= self._read_payloads(reply.claims, places_apart(reply.claims))
         self._ring(list(exchange.ring - set(exchange.rung if done else ())))
         self._unsure.pop(request.node or 0, None)  # not before: what was read after the commit is part of the answer
         return reply
