@@ -162,8 +162,9 @@ class Reply(msgspec.Struct, kw_only=True):
     that; unknown ones lack. `counted`: the node's next request has the next number (what wrote nothing is not counted).
     `done` is False if this node was given up, and nothing of the request was done: it must stop everything it runs and
     start anew. A number that was used before is answered so, too, by a store that answers each once; one whose answers
-    can be lost on their way answers it `anew`, as well as that can be told by then. So is one that tells not all that it
-    has claimed: what the node holds is to be compared. `lanes_version` is another number after lanes or pauses have changed.
+    can be lost on their way answers it `anew`, as well as that can be told by then. So does one that tells not all that
+    was claimed: what the node holds is to be compared. `lanes_version` is another number after lanes or pauses have
+    changed.
     """
 
     now: int
