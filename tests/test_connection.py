@@ -17,6 +17,8 @@ from psycopg.rows import dict_row
 import duly
 from duly.engine.asking import ask, call
 from duly.errors import OptionInvalid, StoreForeign, StoreReadOnly
+from duly.store.postgres import callers, session
+from duly.store.postgres.address import address_of
 from tests.engine import errands
 from tests.helpers import eventually
 
@@ -93,6 +95,24 @@ def test_an_action_by_its_own_name_keeps_its_connection_among_other_options(
     assert handle.state == "scheduled"
     connection.rollback()
     assert not list(app.tasks())
+
+
+def test_what_has_ended_is_not_stored_again_by_who_is_stopped_in_between(
+    app: duly.App, connection: psycopg.Connection[Any], database: str
+) -> None:
+    """Whoever awaited it was cancelled, say, before it could be looked whether the task has ended."""
+    over = app.passport("invoice:send")
+    app.submit(over)
+    app.handle(over.id).cancel()
+    queries, lanes = session.load("duly"), {number: lane for lane, number in app._desk._lanes.items()}
+    steps = callers._steps([app._desk.submission(over, "")], lanes, address_of(database, "duly"))
+    statement = next(steps)
+    while statement.query != "known":
+        rows = connection.execute(queries[statement.query].for_driver(), statement.bindings).fetchall()
+        statement = steps.send(rows)
+    connection.commit()
+    assert connection.execute("select from duly.task").rowcount == 0
+    assert app.handle(over.id).refresh().state == "cancelled"
 
 
 def test_a_passport_that_was_submitted_before_is_one_task(app: duly.App, connection: psycopg.Connection[Any]) -> None:

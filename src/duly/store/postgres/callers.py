@@ -101,7 +101,7 @@ def _steps(submissions: Sequence[Submission], lanes: Lanes, address: Address) ->
     if not same:
         raise StoreForeign(f"the connection's database has another store in schema {address.schema} than {address}")
     submissions, apart = yield from _without_large(submissions)
-    left_out = yield Statement("submit", {"submits": text(submissions), "parents": "{}"})
+    left_out = yield Statement("submit", {"submits": text(submissions), "parents": "{}", "careful": True})
     ((_, ended),) = yield Statement("known", {"ids": ids})
     if apart:
         yield Statement("settle", {"rows": text(apart)})

@@ -108,7 +108,8 @@ class Exchange:
         submits = self.request.submits
         ids = [submission.id for submission in submits]
         self.reply.submitted = dict.fromkeys(ids, "created")
-        self._add("submit", self._unsubmitted, submits=text(submits), parents=parents(self.request.children))
+        written = {"submits": text(submits), "parents": parents(self.request.children), "careful": False}
+        self._add("submit", self._unsubmitted, **written)
         self._add("known", self._known, ids=ids)
 
     def _apart(self) -> Iterator[tuple[str | None, int | None, str]]:

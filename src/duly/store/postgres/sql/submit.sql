@@ -1,6 +1,7 @@
 -- Stores tasks, each a microsecond after the one before it; one that is known already is left as it is. A child is
 -- stored only if this transaction has carried out a change of one of its :parents, by id: [key, claim]. Returned are
--- those that were not stored though they might have been.
+-- those that were not stored though they might have been. Who may be stopped before `known` comes is :careful not to store
+-- what has ended: a function, as no plan may come to read all that has.
 -- rows: Submission
 with s as materialized (
     select
@@ -37,7 +38,7 @@ created as (
         r ->> @origin,
         r ->> @bell
     from s
-    where wanted
+    where wanted and (not :careful or not {schema}.has_ended(id))
     order by place
     on conflict (id) do nothing
     returning id
