@@ -301,7 +301,7 @@ class StoreThread:
             with self._using:  # it may import, and a fork must not come between
                 self._ripples = store.ripples()
             self._mute = self._ripples is None
-            self._look_at = now  # what others wrote before is not felt
+            self._look_at = min(self._look_at, now + LOOK_SECONDS)  # what others wrote before is not felt
         if self._ripples is not None:
             self._kept_until = now + KEPT_SECONDS
             poll.register(self._ripples, select.POLLIN if now >= self._rest else 0)
