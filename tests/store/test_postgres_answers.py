@@ -139,6 +139,22 @@ def test_an_answer_that_stays_away_is_asked_for_by_the_next_call(proxy: Proxy, h
     assert hands.told(done) == ["success"]
 
 
+def test_a_retry_whose_answer_stayed_away_was_no_refusal(proxy: Proxy, hands: Hands) -> None:
+    failed = hands.submit()
+    hands.change(ended(hands.claim_one(), Failure("no", retry=False)))
+    waiting = hands.submit()
+    hands.store.patience = 0.0
+    proxy.decide(lambda _: Fate.SWALLOW)
+    with pytest.raises(StoreAway):
+        hands.store.exchange(Request(retries=[failed]))
+    proxy.decide(lambda _: Fate.PASS)
+    hands.store.patience = 10.0
+    retried = hands.store.exchange(Request(retries=[failed, waiting])).retried
+    assert retried == {failed: Retried(True, "ready"), waiting: Retried(False, "ready")}
+    assert hands.store.exchange(Request(retries=[failed])).retried == {failed: Retried(False, "ready")}
+    assert hands.told(failed) == ["fail", "release"]
+
+
 def test_a_node_that_was_given_up_meanwhile_is_told_so(proxy: Proxy, hands: Hands, server: Server, name: str) -> None:
     hands.submit()
     held = hands.claim_one()

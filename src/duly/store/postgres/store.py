@@ -27,6 +27,7 @@ from duly.store.postgres.trouble import REFUSED, Refused
 from duly.store.postgres.wire import Row
 from duly.store.rows import only_submits, with_children
 
+_events = msgspec.json.Decoder(list[tuple[str, int, msgspec.Raw]]).decode
 _held = msgspec.json.Decoder(list[Held]).decode
 
 SWEPT = "swept"
@@ -234,13 +235,17 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
 
     # retrying
     def _releases(self, ids: Sequence[str]) -> tuple[Reply, dict[str, Release]]:
-        """What a retry makes of tasks as they stand; and the answers for those that it leaves alone."""
+        """What a retry makes of tasks as they stand; and the answers for those that it leaves alone.
+
+        One that was released last may have been so by an exchange before this one, whose answer was lost.
+        """
         reply, releases = Reply(now=0), {}
-        for now, task_id, *how in self._rows("retry_found", ids=list(ids)):
+        for now, task_id, told, *how in self._rows("retry_found", ids=list(ids)):
             found = Standing(*how)
             release = retry(found, now)
             if release is None:
-                reply.retried[task_id] = Retried(False, shown(found.state, found.verdict))
+                before = self._shaken and told is not None and _events(told)[-1][0] == "release"
+                reply.retried[task_id] = Retried(before, shown(found.state, found.verdict))
             else:
                 releases[task_id] = release
         return reply, releases
