@@ -23,6 +23,7 @@ from duly.store.postgres.connection import Connection, connect
 from duly.store.postgres.schema import applied, migrate
 from duly.store.postgres.store import PostgresStore
 from duly.testing.store_hands import LARGE, Hands
+from tests.helpers import eventually
 from tests.server import Databases
 
 LEASE = 1.5
@@ -175,3 +176,17 @@ def test_of_large_payloads_no_more_are_read_than_the_lease_has_time_for(database
     assert claims[1].payload == LARGE
     assert {held.id for held in store.held(hands.node, 10)} == {small, *ids}, "what was left out cannot be given back"
     store.close()
+
+
+def test_a_read_that_an_operator_has_ended_is_not_told_as_one_that_took_too_long(
+    store: PostgresStore, database: str, others: Callable[[], list[tuple[Any, ...]]]
+) -> None:
+    with locked(database) as other, ThreadPoolExecutor(1) as thread:
+        reading = thread.submit(store.stats)
+        eventually(lambda: any(waits == "Lock" for _, waits in others()))
+        for pid, waits in others():
+            if waits == "Lock":
+                other.execute("select pg_cancel_backend(%s)", [pid])
+        with pytest.raises(StoreError, match="due to user request"):
+            reading.result(30)
+    assert store.stats() == []

@@ -61,7 +61,8 @@ def rank_terms(
 ) -> RankTerms:
     """Return the terms of a rank; all times in microseconds of the store's clock, a `delay` from when it is stored.
 
-    The store never uses a moment twice, so two tasks at the back stand as they came.
+    Two tasks at the back stand as they came: a store in a file gives each a moment of its own, and where several of a
+    server's have the same one, the key decides.
     """
     match place:
         case Place.FRONT:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import count
 
 import msgspec
 
@@ -35,8 +34,9 @@ class Reading(Session):
         """Count all tasks, as of one moment."""
         return [Tally(*row) for row in self._rows("stats")]
 
-    _versions = count()
+    _version = 0
 
     def version(self) -> int:
         """Return another number each time: whether somebody has written is not to be told without looking."""
-        return next(self._versions)
+        self._version += 1
+        return self._version
