@@ -83,11 +83,22 @@ class RetryPage(NamedTuple):
     after: After
 
 
+class _Kind(NamedTuple):
+    """What tasks of one action and the same options have in common; the delay is in microseconds."""
+
+    options: Options
+    action: str
+    version: int
+    terms: tuple[int, int, int, int, int, int, int | None, str | None]
+    delay: int | None
+
+
 class Desk:
     """The verbs of one App; remembers the lanes that it has seen."""
 
     def __init__(self) -> None:
         self._lanes: dict[tuple[str, str, int], int] = {}
+        self._kind: _Kind | None = None
         self._pid = os.getpid()
 
     # submitting
@@ -107,7 +118,7 @@ class Desk:
     def prepared(self, passports: Sequence[Passport], bell: str) -> Verb[list[Submission]]:
         """Return what is to be stored of tasks, whose lanes are there from now on."""
         if self._pid != os.getpid():  # forked: a store in memory did not come along, and neither did its lanes
-            self._lanes, self._pid = {}, os.getpid()
+            self._lanes, self._kind, self._pid = {}, None, os.getpid()
         wanted = {lane_of(passport) for passport in passports}
         if not wanted <= self._lanes.keys():
             yield from self.know(wanted)
@@ -125,25 +136,26 @@ class Desk:
 
     def submission(self, passport: Passport, bell: str) -> Submission:
         """What is to be stored of a task; raises `KeyError` if its lane is not known."""
-        terms, delay = self._terms(passport), _delay(passport.options)
-        return Submission(passport.id, *terms, passport.payload_json, passport.origin, bell, delay)
+        kind = self._kind_of(passport)
+        return Submission(passport.id, *kind.terms, passport.payload_json, passport.origin, bell, kind.delay)
 
-    def _terms(self, passport: Passport) -> tuple[int, int, int, int, int, int, int | None, str | None]:
-        """What of a submission the action and the options decide, but for its delay."""
-        options = passport.options
-        return (
-            self._lanes[lane_of(passport)],
+    def _kind_of(self, passport: Passport) -> _Kind:
+        options, lane = passport.options, lane_of(passport)
+        delay = None if options.delay is None else round(options.delay * 1e6)
+        terms = (
+            self._lanes[lane],
             admit(options),
             band_of(options.priority),
-            *rank_terms(Place.FRONT if options.front else Place.BACK, due=options.run_at, delay=_delay(options)),
+            *rank_terms(Place.FRONT if options.front else Place.BACK, due=options.run_at, delay=delay),
             options.run_at,
             _text(options),
         )
+        return _Kind(options, passport.action, passport.version, terms, delay)
 
     def _submissions(self, passports: Sequence[Passport], bell: str) -> list[Submission]:
-        """What is to be stored of tasks; mostly they are of one kind, whose terms are then made once."""
+        """What is to be stored of tasks; mostly they are of the kind of the last one."""
         made: list[Submission] = []
-        kind: Passport | None = None
+        kind = self._kind
         for one in passports:
             check_name("task id", one.id, "a task's `id`, as text")  # a passport may be made by hand
             check_name("origin", one.origin, "text that says who made a task")
@@ -153,8 +165,9 @@ class Desk:
                 or one.action != kind.action
                 or one.version != kind.version
             ):
-                kind, terms, delay = one, self._terms(one), _delay(one.options)
-            made.append(Submission(one.id, *terms, one.payload_json, one.origin, bell, delay))
+                kind = self._kind_of(one)
+            made.append(Submission(one.id, *kind.terms, one.payload_json, one.origin, bell, kind.delay))
+        self._kind = kind
         return made
 
     # looking
@@ -365,11 +378,6 @@ def batches(passports: Iterable[Passport]) -> Iterator[list[Passport]]:
 
 
 _NO_PASSPORT = "passports are wanted, made by `passport(...)`; {0:,} came, and were stored, before {1!r}"
-
-
-def _delay(options: Options) -> int | None:
-    """In microseconds."""
-    return None if options.delay is None else round(options.delay * 1e6)
 
 
 def _text(options: Options) -> str | None:

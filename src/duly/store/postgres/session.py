@@ -232,17 +232,14 @@ class Session(Alike):
     def _ask(self, connection: Connection, query: str, bindings: Mapping[str, Any]) -> list[Row]:
         return self._ask_all(connection, [Statement(query, bindings)])[0]
 
-    def _write_and_ring(
-        self, connection: Connection, query: str, bindings: Mapping[str, Any], ring: Sequence[str]
-    ) -> list[Row]:
-        """Write by one statement, and ring bells after it was committed, since a commit that rings holds up all others.
+    def _call(self, connection: Connection, query: str, bindings: Mapping[str, Any], ring: Sequence[str]) -> list[Row]:
+        """Carry out one query, as a transaction of its own, and ring bells right after it.
 
-        Of what `guard` says, only how long it waits for others' locks: the rest is not worth its time here.
+        Not before its commit, since one that rings holds up all others.
         """
-        write = [Statement("patience", {"patience": self._lock_patience()}), Statement(query, bindings)]
         if not ring:
-            return self._ask_all(connection, write)[1]
-        return self._ask_all(connection, [_BEGIN, *write, _COMMIT], ring)[2]
+            return self._ask(connection, query, bindings)
+        return self._ask_all(connection, [_BEGIN, Statement(query, bindings), _COMMIT], ring)[1]
 
     def _ask_all(
         self, connection: Connection, statements: Sequence[Statement], ring: Sequence[str] = ()

@@ -107,16 +107,11 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
         """Store one task by one statement, and so in a third of the time."""
         (submission,) = request.submits
         fields, ring = msgspec.structs.asdict(submission), self._ringer.after(request)
+        fields["patience"] = self._lock_patience()
 
         def once(connection: Connection, _again: bool) -> int | None:
-            try:
-                created = self._write_and_ring(connection, "submit_one", fields, ring)
-            except psycopg.errors.Error as error:
-                if error.sqlstate != REFUSED:
-                    raise
-                connection.rollback()
-                return None
-            return self._hear(created[0][0]) if created else None
+            ((created,),) = self._call(connection, "submit_one", fields, ring)
+            return None if created is None else self._hear(created)
 
         created = self._insist(once)
         now = self.now() if created is None else created

@@ -7,8 +7,8 @@ whole numbers as the widest kind; PostgreSQL makes of them what each place needs
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
 import psycopg
@@ -26,8 +26,7 @@ Prepared: TypeAlias = dict[tuple[bytes, tuple[int, ...]], bytes]
 _PLACE = re.compile(rb"\$(\d+)")
 _UNKNOWN, _BOOL, _BIGINT = 0, 16, 20
 _READ, _BOTH, _READABLE = Wait.R, Wait.RW, Ready.R
-_FAILED = pq.ExecStatus.FATAL_ERROR
-_REFUSED = (_FAILED, pq.ExecStatus.PIPELINE_ABORTED)
+_FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.PIPELINE_ABORTED)
 _TUPLES = pq.ExecStatus.TUPLES_OK
 _SYNC = pq.ExecStatus.PIPELINE_SYNC
 
@@ -53,47 +52,58 @@ def carry_out(connection: Connection, asked: Sequence[Asked], *, then: Sequence[
     Unless they say otherwise, all together are one transaction, whose commit may fail, too. If one fails, so do those
     after it. What comes `then`, after a commit that was asked for, is tried, and nothing is told of it.
     """
-    queries = [*asked, *then]
-    dumped = [[_dumped(values[name]) for name in query.names] for query, values in queries]
     connection.forget_old_plans()
     wire = connection.pgconn
+    dumped = [(query.text, *_dumped(query, values)) for query, values in (*asked, *then)]
     wire.enter_pipeline_mode()
     try:
-        news = [_send(connection, query, values) for (query, _), values in zip(queries, dumped, strict=True)]
+        news = [_send(connection, *one) for one in dumped]
         wire.pipeline_sync()
         answers = iter(connection.wait(_answers(wire)))
         wire.exit_pipeline_mode()
     except BaseException:
         connection.close()  # what is still to come on it is nobody's
         raise
-    results = [[next(answers) for _ in range(1 + len(new))] for new in news]
-    commit = [] if then else answers  # the last transaction's, if that has failed: one answer more than was asked for
-    for result in chain(*results[: len(asked)], commit):
-        if result.status == _FAILED:
-            raise error_from_result(result)
-    for new, told in zip(news, results, strict=True):
-        if told[0].status not in _REFUSED:
-            connection.prepared |= new
     reader: abc.Transformer = Transformer(connection)
-    return [_rows(reader, told[-1]) for told in results[: len(asked)]]
+    told = [_rows(reader, _answer(connection, new, answers)) for new in news[: len(asked)]]
+    if not then:
+        for commit in answers:  # the last transaction's, if that has failed: one answer more than was asked for
+            _refuse_failed(commit)
+    with suppress(psycopg.Error):
+        for new in news[len(asked) :]:
+            _answer(connection, new, answers)
+    return told
 
 
-def _send(connection: Connection, query: Query, values: Sequence[tuple[int, bytes | None]]) -> Prepared:
+def _send(connection: Connection, text: bytes, kinds: tuple[int, ...], texts: Sequence[bytes | None]) -> Prepared:
     """Send a query with values of these kinds, prepared if it can be; return what was prepared just now, by name."""
     wire = connection.pgconn
-    kinds = tuple(kind for kind, _ in values)
-    texts = [text for _, text in values]
     if connection.pooled:
-        wire.send_query_params(query.text, texts, kinds)
+        wire.send_query_params(text, texts, kinds)
         return {}
-    name = connection.prepared.get((query.text, kinds))
+    name = connection.prepared.get((text, kinds))
     if name is not None:
         wire.send_query_prepared(name, texts)
         return {}
     name = connection.next_name()
-    wire.send_prepare(name, query.text, kinds)
+    wire.send_prepare(name, text, kinds)
     wire.send_query_prepared(name, texts)
-    return {(query.text, kinds): name}
+    return {(text, kinds): name}
+
+
+def _answer(connection: Connection, new: Prepared, answers: Iterator[pq.abc.PGresult]) -> pq.abc.PGresult:
+    """Return what came of a query, and note what was prepared for it."""
+    if new:
+        _refuse_failed(next(answers))
+        connection.prepared |= new
+    result = next(answers)
+    _refuse_failed(result)
+    return result
+
+
+def _refuse_failed(result: pq.abc.PGresult) -> None:
+    if result.status in _FAILED:
+        raise error_from_result(result)
 
 
 def _answers(wire: pq.abc.PGconn) -> abc.PQGen[list[pq.abc.PGresult]]:
@@ -122,7 +132,13 @@ def _rows(reader: abc.Transformer, result: pq.abc.PGresult) -> list[Row]:
     return reader.load_rows(0, result.ntuples, tuple)
 
 
-def _dumped(value: Any) -> tuple[int, bytes | None]:
+def _dumped(query: Query, values: Mapping[str, Any]) -> tuple[tuple[int, ...], list[bytes | None]]:
+    """The kinds and the texts of a query's values."""
+    dumped = [_value(values[name]) for name in query.names]
+    return tuple([kind for kind, _ in dumped]), [text for _, text in dumped]
+
+
+def _value(value: Any) -> tuple[int, bytes | None]:
     """A value's kind and text."""
     if value is None:
         return _UNKNOWN, None
