@@ -115,6 +115,21 @@ def test_what_has_ended_is_not_stored_again_by_who_is_stopped_in_between(
     assert app.handle(over.id).refresh().state == "cancelled"
 
 
+def test_what_has_ended_is_found_by_its_index_however_little_that_was_at_first(
+    app: duly.App, connection: psycopg.Connection[Any]
+) -> None:
+    """A plan for a table of one page stays with a session of the caller's."""
+    for _ in range(3):
+        app.handle(app.submit("invoice:send").id).cancel()
+    connection.execute("analyze duly.ended")
+    for _ in range(8):
+        connection.execute("select duly.has_ended('another')")
+    query = "select seq_scan, idx_scan from pg_stat_xact_user_tables where relname = 'ended'"
+    ((scanned, looked_up),) = connection.execute(query).fetchall()
+    assert not scanned
+    assert looked_up
+
+
 def test_a_passport_that_was_submitted_before_is_one_task(app: duly.App, connection: psycopg.Connection[Any]) -> None:
     new, old, over = (app.passport("invoice:send") for _ in range(3))
     app.submit_many([old, over])

@@ -45,6 +45,14 @@ class FixedClock(FakeClock):
 
     def advance(self, by: units.Seconds) -> None:
         super().advance(by)
+        self._set()
+
+    def set_back(self, seconds: int) -> None:
+        """Move it to a time that it has shown before."""
+        self._now -= seconds * 1_000_000
+        self._set()
+
+    def _set(self) -> None:
         self._run(f"update public.fixed_clock set now = {self()}")
 
     def _run(self, statements: str) -> None:

@@ -102,6 +102,28 @@ def test_a_node_is_given_up_by_its_own_lease_and_not_by_that_of_who_asks(opened:
     assert sorted(node.number for node in asks.dead()) == numbers
 
 
+def test_the_dead_are_given_up_though_the_clock_of_the_server_was_set_back(opened: Open, clock: FixedClock) -> None:
+    """A standby that is a day behind takes over, say."""
+    dead, living, other = Hands(opened()), Hands(opened()), opened()
+    dead.submit()
+    dead.claim_one()
+    clock.set_back(86_400)
+    assert other.dead() == []
+    for _ in range(2):
+        clock.advance(20)
+        living.claim()
+        given_up = other.dead()
+    assert [node.number for node in given_up] == [dead.node]
+
+
+def test_who_keeps_the_store_in_order_is_followed_though_the_clock_was_set_back(
+    opened: Open, clock: FixedClock
+) -> None:
+    assert opened().tidy()
+    clock.set_back(86_400)
+    assert opened().tidy()
+
+
 def test_who_leaves_waits_for_an_exchange_of_its_own_that_is_still_under_way(opened: Open, database: str) -> None:
     """Its answer was lost, say. What it claims must not be held by a node that nobody knows."""
     hands, other = Hands(opened()), opened()

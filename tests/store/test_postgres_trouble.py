@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -30,10 +31,12 @@ from duly.errors import (
     StoreUnavailable,
 )
 from duly.ports import CancelAsked, Filter, Request
+from duly.store import migrations
+from duly.store.postgres import session
 from duly.store.postgres.address import address_of
 from duly.store.postgres.connection import Server as Told
-from duly.store.postgres.connection import refuse
-from duly.store.postgres.schema import look
+from duly.store.postgres.connection import connect, refuse
+from duly.store.postgres.schema import look, migrate
 from duly.store.postgres.store import PostgresStore
 from duly.testing.store_hands import LARGE, Hands, ended
 from tests.helpers import eventually
@@ -182,6 +185,25 @@ def test_a_schema_of_another_program_is_refused_and_left_alone(
     assert opened(schema="other").nodes() == []
 
 
+def test_a_schema_that_was_renamed_is_refused(run: Callable[[str], None], opened: Open) -> None:
+    """Its functions would store tasks in the one that has its name now."""
+    opened()
+    run("alter schema duly rename to old")
+    with pytest.raises(StoreForeign, match=r'was named duly .*alter schema "old" rename to "duly"'):
+        opened(schema="old")
+    opened()
+
+
+def test_a_step_of_the_schema_waits_for_nobody_for_long(database: str) -> None:
+    """Whoever wants a table that it waits for waits behind it; and it may be cut off."""
+    settings = "current_setting('lock_timeout') as lock, current_setting('idle_in_transaction_session_timeout') as idle"
+    step = migrations.Migration(9998, "expand", "look", f"create table {{schema}}.found as select {settings}")
+    address = address_of(database, "duly")
+    with closing(connect(address)) as connection:
+        migrate(connection, address, [*migrations.load(session.PACKAGE), step])
+        assert connection.execute("select * from duly.found").fetchall() == [("8s", "10s")]
+
+
 def test_a_schema_that_is_empty_is_used(run: Callable[[str], None], opened: Open) -> None:
     run("create schema duly")
     assert opened().nodes() == []
@@ -217,6 +239,34 @@ def test_who_may_not_look_into_the_schema_is_told(role: Callable[[str], str], op
         opened(url)
     with pytest.raises(StoreReadOnly, match=told):
         look(address_of(url, "duly"), allow_unsafe=False)
+
+
+def test_who_may_not_take_a_step_of_the_schema_is_told_who_may(
+    role: Callable[[str], str], run: Callable[[str], None], opened: Open
+) -> None:
+    opened()
+    url = role("duly_worker")
+    for right in ("usage on schema duly", "select, insert, update, delete on all tables in schema duly"):
+        run(f"grant {right} to duly_worker")
+    run("delete from duly.migration where number = (select max(number) from duly.migration)")
+    with pytest.raises(StoreReadOnly, match=r"wants step 00.*have the schema's owner run `duly migrate`$"):
+        opened(url)
+
+
+def test_what_a_role_may_not_see_is_not_told_to_be_well(
+    role: Callable[[str], str], run: Callable[[str], None], opened: Open
+) -> None:
+    opened()
+    url = role("duly_reader")
+    run("grant usage on schema duly to duly_reader; grant select on all tables in schema duly to duly_reader")
+
+    def told() -> str:
+        (finding,) = (finding for finding in opened(url).examine() if finding.what == "snapshots")
+        return finding.text
+
+    assert "grant pg_read_all_stats to this role" in told()
+    run("grant pg_read_all_stats to duly_reader")
+    assert told().startswith("the oldest is ")
 
 
 def test_roles_may_do_what_the_handbook_says(
@@ -473,3 +523,28 @@ def test_what_is_refused_at_the_commit_is_told_to_be_refused(
     assert hands.store.find(["refused", "too"]) == []
     run("drop function duly.no cascade")
     hands.submit("refused")
+
+
+def test_what_a_deadlock_has_undone_is_not_taken_for_done(run: Callable[[str], None], opened: Open) -> None:
+    hands = Hands(opened())
+    task_id = hands.submit()
+    assert hands.cancel(task_id) == "cancelled"
+    run(
+        "create sequence duly.tries; create function duly.once() returns trigger language plpgsql as $$ begin "
+        "if nextval('duly.tries') = 1 then raise exception using errcode = '40P01', message = 'deadlock'; end if; "
+        "return null; end $$; "
+        "create trigger once before update on duly.task for each statement execute function duly.once()"
+    )
+    assert hands.cancel(task_id) == "ended"
+
+
+def test_a_piece_that_was_named_meanwhile_is_kept(database: str, opened: Open) -> None:
+    """Whoever names it had stood still for so long that it was taken for nobody's."""
+    hands = Hands(opened())
+    task_id = hands.submit(payload=LARGE)
+    with psycopg.connect(database) as connection:
+        pieces = [number for (number,) in connection.execute("select number from duly.chunk")]
+    assert pieces
+    hands.store.drop_chunks(pieces)
+    (row,) = hands.store.find([task_id])
+    assert hands.store.large(row.key, "payload") == LARGE

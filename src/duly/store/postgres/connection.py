@@ -27,6 +27,9 @@ OLDEST = 140_000
 ANSWER_SECONDS = 10.0
 """How long an answer is waited for before the way to the server is taken for broken."""
 
+LOCK_SECONDS = 8.0
+"""How long others' locks are waited for at most; a little less than answers are."""
+
 PLAN_SECONDS = 5.0
 """How long a plan is good for: one that was made for a table without tasks is no good for one that is full of them."""
 

@@ -11,6 +11,8 @@ from duly.store.postgres.connection import Connection
 OLD_SECONDS = 600
 """A snapshot that somebody holds for so long keeps dead rows from being cleared away."""
 
+_UNSEEN = "not known: grant pg_read_all_stats to this role, by which it sees others' sessions"
+
 _ASK = """
 select
     current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit'),
@@ -19,8 +21,10 @@ select
         where nspname = %(schema)s and relkind = 'r'),
     (select n_live_tup from pg_stat_all_tables where schemaname = %(schema)s and relname = 'task'),
     (select n_dead_tup from pg_stat_all_tables where schemaname = %(schema)s and relname = 'task'),
-    (select max(extract(epoch from clock_timestamp() - xact_start))::bigint from pg_stat_activity
-        where backend_xmin is not null and pid <> pg_backend_pid())
+    case when pg_has_role('pg_read_all_stats', 'usage') then coalesce((
+        select max(extract(epoch from clock_timestamp() - xact_start))::bigint from pg_stat_activity
+        where backend_xmin is not null and pid <> pg_backend_pid()
+    ), 0) end
 """
 
 
@@ -34,6 +38,10 @@ def examine(connection: Connection, address: Address) -> list[Finding]:
         Finding("postgresql", ok=True, text=f"PostgreSQL {version}, {kind} a session of its own"),
         Finding("durable", ok=durable, text=f"fsync {fsync}, synchronous_commit {commit}, full_page_writes {pages}"),
         Finding("vacuum", ok=vacuum == "on", text=f"autovacuum {vacuum}; {live or 0:,} live, {dead or 0:,} dead rows"),
-        Finding("snapshots", ok=(oldest or 0) < OLD_SECONDS, text=f"the oldest is {oldest or 0:,} s old"),
+        Finding(
+            "snapshots",
+            ok=(oldest or 0) < OLD_SECONDS,
+            text=_UNSEEN if oldest is None else f"the oldest is {oldest:,} s old",
+        ),
         Finding("size", ok=True, text=f"{(size or 0) / 2**20:,.1f} MiB in {address}"),
     ]

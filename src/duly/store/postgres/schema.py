@@ -7,13 +7,13 @@ from contextlib import closing, suppress
 
 import psycopg
 
-from duly.errors import StoreForeign
+from duly.errors import StoreForeign, StoreReadOnly
 from duly.ports import Step
 from duly.store import migrations
 from duly.store.migrations import Migration, refuse_newer
 from duly.store.postgres.address import Address
-from duly.store.postgres.connection import READ_SECONDS, Connection, connect
-from duly.store.postgres.trouble import duly_error, unreachable
+from duly.store.postgres.connection import ANSWER_SECONDS, LOCK_SECONDS, READ_SECONDS, Connection, connect
+from duly.store.postgres.trouble import duly_error, said, unreachable
 
 PACKAGE = "duly.store.postgres"
 
@@ -22,27 +22,43 @@ _COLUMNS = """
 select attname from pg_attribute join pg_class on pg_class.oid = attrelid join pg_namespace n on n.oid = relnamespace
 where nspname = %s and relname = 'migration' and attnum > 0 and not attisdropped
 """
+_NAMED = """
+select substring(prosrc from '"(.+)"\\.ended') from pg_proc join pg_namespace n on n.oid = pronamespace
+where nspname = %s and proname = 'has_ended'
+"""
 _OTHERS = "select relname from pg_class join pg_namespace n on n.oid = relnamespace where nspname = %s limit 3"
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('duly ' || %s, 0))"
 
 
 def migrate(connection: Connection, address: Address, steps: Sequence[Migration]) -> None:
     """Bring the schema to the newest step, all in one transaction; refuse what a newer duly has contracted."""
-    if not _todo(applied(connection, address), steps, address):
+    before = applied(connection, address)
+    if before:
+        _refuse_renamed(connection, address)
+    todo = _todo(before, steps, address)
+    if not todo:
         return
     try:
         with connection.waited_for(READ_SECONDS):
             _take(connection, address, steps)
-    except BaseException:
+    except BaseException as error:
         with suppress(psycopg.Error):
             connection.rollback()
+        if before and isinstance(error, psycopg.errors.InsufficientPrivilege):
+            raise _behind(todo[-1], error, address) from error
         raise
 
 
 def _take(connection: Connection, address: Address, steps: Sequence[Migration]) -> None:
-    """Take the steps that are still to be taken, in one transaction; who comes meanwhile waits for it."""
+    """Take the steps that are still to be taken, in one transaction; who comes meanwhile waits for it.
+
+    It does not wait for long for who has locked a table, since all that come after it wait as long; and the server ends
+    it if this machine is cut off.
+    """
     connection.execute("begin isolation level read committed")
+    connection.execute(f"set local idle_in_transaction_session_timeout = {int(1000 * ANSWER_SECONDS)}")
     connection.execute(_LOCK, [address.schema])
+    connection.execute(f"set local lock_timeout = {int(1000 * LOCK_SECONDS)}")
     before = applied(connection, address)
     if not before and not _exists(connection, address):
         connection.execute(f'create schema "{address.schema}"')
@@ -93,6 +109,24 @@ def _todo(taken: list[Step], steps: Sequence[Migration], address: Address) -> li
     refuse_newer(taken, steps, address)
     done = {step.number for step in taken}
     return [step for step in steps if step.number not in done]
+
+
+def _refuse_renamed(connection: Connection, address: Address) -> None:
+    """Refuse a schema whose functions would write to the one that has its former name now."""
+    for (name,) in connection.execute(_NAMED, [address.schema]):
+        if name != address.schema:
+            raise StoreForeign(
+                f"{address}: the schema was named {name} when duly made it, and its functions say so; "
+                f'give it that name again (alter schema "{address.schema}" rename to "{name}"), and move what is in it '
+                "to one of another name by `duly copy`"
+            )
+
+
+def _behind(step: Migration, error: psycopg.Error, address: Address) -> StoreReadOnly:
+    return StoreReadOnly(
+        f"{address}: wants step {step.number:04}_{step.kind}_{step.name} of its schema, which this role may not take "
+        f"({said(error, address)}); have the schema's owner run `duly migrate`"
+    )
 
 
 def _exists(connection: Connection, address: Address) -> bool:

@@ -21,7 +21,7 @@ from duly.ports import PATIENCE
 from duly.store import migrations, queries
 from duly.store.alike import Alike
 from duly.store.postgres.address import address_of
-from duly.store.postgres.connection import ANSWER_SECONDS, READ_SECONDS, Connection, connect
+from duly.store.postgres.connection import ANSWER_SECONDS, LOCK_SECONDS, READ_SECONDS, Connection, connect
 from duly.store.postgres.ringer import Ringer
 from duly.store.postgres.rows import STRUCTS
 from duly.store.postgres.schema import migrate
@@ -34,9 +34,6 @@ PACKAGE = "duly.store.postgres"
 
 FIRST_SECONDS = 3.0
 """How long a server is tried that was never reached: it may just be starting."""
-
-LOCK_SECONDS = 8.0
-"""How long others' locks are waited for at most; a little less than answers are."""
 
 PAUSE_SECONDS = 0.05
 MOST_PAUSE_SECONDS = 0.5
@@ -260,20 +257,22 @@ class Session(Alike):
                     raise
 
     def _insist(self, do: Callable[[Connection, bool], T]) -> T:
-        """Do it, again and again within `patience` where it was nobody's fault; tells it if it may be done.
+        """Do it, again and again within `patience` where it was nobody's fault; tells it if it may have been done.
 
         A connection that breaks says nothing of the server: another one is tried in any case, and once at least.
         Raises duly's errors, or what is raised besides; then nothing is left under way.
         """
-        until, pause, again = time.monotonic() + self._patience(), PAUSE_SECONDS, False
+        until, pause = time.monotonic() + self._patience(), PAUSE_SECONDS
+        tried = again = False
         while True:
             connection: Connection | None = None
             try:
                 connection = self._connected()
                 return do(connection, again)
             except psycopg.Error as error:
-                late = time.monotonic() + pause > until and (again or connection is None)
-                again = again or connection is not None
+                late = time.monotonic() + pause > until and (tried or connection is None)
+                tried = tried or connection is not None
+                again = again or (connection is not None and is_broken(error, connection))
                 if not self._passes(error, connection) or late:
                     raise self._told(error, connection) from error
             except StoreReadOnly as error:  # whoever takes over for a primary may not be it yet

@@ -28,3 +28,6 @@ begin
     return now;
 end
 $$;
+
+-- Its plan may be made while nothing has ended, and stays with a session that is not duly's own.
+alter function {schema}.has_ended(text) set enable_seqscan = off;

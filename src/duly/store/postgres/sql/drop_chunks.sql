@@ -1,3 +1,3 @@
--- Deletes chunks, and what is noted of them.
-with noted as (delete from {schema}.loose where chunk = any(:chunks::bigint[]))
-delete from {schema}.chunk where number = any(:chunks::bigint[])
+-- Deletes chunks that are still noted as nobody's, and the notes.
+with noted as (delete from {schema}.loose where chunk = any(:chunks::bigint[]) returning chunk)
+delete from {schema}.chunk where number in (select chunk from noted)
