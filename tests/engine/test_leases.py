@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
 from math import inf
 from pathlib import Path
 from queue import SimpleQueue
@@ -21,6 +22,7 @@ from duly.engine.node import COMPARE_POLLS, GivenUp, Node
 from duly.engine.roster import Roster
 from duly.engine.settings import Settings
 from duly.engine.storethread import StoreThread
+from duly.errors import StoreBusy
 from duly.ports import Reply, Request, Want
 from duly.runner.pool import Pool
 from duly.runner.targets import from_callable
@@ -133,6 +135,17 @@ def test_a_lease_is_renewed_from_when_the_answered_exchange_was_sent(times: Time
     assert times.pass_(lease, 2.0) == pytest.approx(-1.0)
 
 
+def test_who_was_heard_before_an_exchange_was_carried_out_has_a_lease_from_then_on(times: Times) -> None:
+    lease = Lease()
+    lease.begin(30.0, away=False)
+    lease.sent()
+    times.pass_(lease, 10.0)
+    lease.renewed_by(times.now - 1.0)
+    assert times.pass_(lease, 20.0) == pytest.approx(4.0)
+    lease.renewed()
+    assert lease.turned() == pytest.approx(4.0), "the exchange came later than that, and this is all that is known"
+
+
 def test_who_could_not_be_heard_blames_nobody_for_that_soon_after(times: Times) -> None:
     lease = Lease()
     lease.begin(30.0, away=False)
@@ -204,6 +217,34 @@ def test_a_node_that_has_nothing_to_say_is_heard_all_the_same(
         assert quiet._lease.turned() > 0.5
     finally:
         quiet.close()
+
+
+class Waits(Leased):
+    """What it is told waits for others without end; who says nothing is told whether that was done all the same."""
+
+    waits = done_before = False
+
+    def exchange(self, request: Request) -> Reply:
+        if self.waits and request.node is not None and (request.wants or not request.empty()):
+            raise StoreBusy("others hold it")
+        self.anew = self.done_before
+        return super().exchange(request)
+
+
+@pytest.mark.parametrize("done_before", [False, True])
+def test_a_node_whose_exchange_waits_for_others_lives_by_what_is_heard_without_it(
+    tmp_path: Path, done_before: bool
+) -> None:
+    store = Waits(f"{tmp_path}/tasks.db")
+    with closing(StoreThread(lambda: store, DatagramBell, 0.05)) as thread, closing(node(thread)) as one:
+        one._begin()
+        eventually(lambda: one._turn() or store.exchanges > 2)
+        store.waits, store.done_before = True, done_before
+        heard, until = store.exchanges, time.monotonic() + 1.5 * LEASE
+        with pytest.raises(GivenUp) if done_before else nullcontext():  # the store has renewed nothing then
+            while time.monotonic() < until:
+                one._turn()
+        assert store.exchanges > heard + 2
 
 
 def test_a_node_that_looks_seldom_by_itself_is_heard_in_time(thread: StoreThread, store: Leased) -> None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator
 
+import psycopg
 import pytest
 
 from duly.core.outcome import Failure
 from duly.core.task import State
-from duly.errors import StoreAway
+from duly.errors import StoreAway, StoreBusy
 from duly.ports import CancelAsked, Child, Request, Retried, Want
 from duly.store.postgres.connection import Connection
 from duly.store.postgres.store import PostgresStore
@@ -136,6 +137,30 @@ def test_an_answer_that_stays_away_is_asked_for_by_the_next_call(proxy: Proxy, h
     hands.store.patience = 10.0
     reply = hands.store.exchange(request)
     assert (reply.anew, reply.counted, reply.misses, reply.submitted) == (True, True, [], {other.id: "created"})
+    assert hands.told(done) == ["success"]
+
+
+@pytest.mark.parametrize("arrived", [False, True])
+def test_a_node_that_is_heard_meanwhile_is_told_what_came_of_its_exchange_all_the_same(
+    arrived: bool, proxy: Proxy, name: str, hands: Hands
+) -> None:
+    done, held = hands.submit(), hands.claim_one()
+    hands.store.patience = 0.0
+    request = Request(node=hands.node, number=hands.number + 1, changes=[ended(held)])
+    with psycopg.connect(proxy.url(name)) as other:
+        if not arrived:
+            other.execute("select from duly.task for update")
+        proxy.decide(lambda _: Fate.SWALLOW)
+        with pytest.raises(StoreAway if arrived else StoreBusy):
+            hands.store.exchange(request)
+        proxy.decide(lambda _: Fate.PASS)
+        hands.store.patience = 10.0
+        for _ in range(2):
+            beat = hands.store.exchange(Request(node=hands.node, number=hands.number + 1))
+            assert (beat.done, beat.anew, beat.counted) == (True, arrived, arrived)
+        other.rollback()
+    reply = hands.store.exchange(request)
+    assert (reply.done, reply.anew, reply.counted, reply.misses) == (True, arrived, True, [])
     assert hands.told(done) == ["success"]
 
 

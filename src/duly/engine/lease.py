@@ -36,9 +36,13 @@ class Lease:
 
     def renewed(self) -> None:
         """It was answered."""
+        self.renewed_by(self._sent_at)
+
+    def renewed_by(self, sent_at: float) -> None:
+        """What was sent at this moment was answered, before which no exchange that is under way was carried out."""
         if self.away():
             self._away_at = awake_or_not()
-        self._renewed_at, self._stood = self._sent_at, 0.0
+        self._renewed_at, self._sent_at, self._stood = sent_at, sent_at, 0.0
 
     def turned(self) -> float:
         """The node has come round once more: for how many seconds it may go on."""

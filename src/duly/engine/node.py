@@ -29,7 +29,7 @@ from duly.engine.crew import Member
 from duly.engine.floor import Floor
 from duly.engine.inside import Inside
 from duly.engine.keeper import SECOND, Keeper, note
-from duly.engine.lease import Lease
+from duly.engine.lease import Lease, awake_or_not
 from duly.engine.ledger import Ledger
 from duly.engine.notify import Notifier
 from duly.engine.parting import Parting
@@ -41,8 +41,8 @@ from duly.engine.storethread import StoreThread
 from duly.engine.ticker import Ticker
 from duly.engine.waker import Waker
 from duly.engine.wants import Wants
-from duly.errors import PASSING, StoreError
-from duly.ports import Bell, Lane, NodeRow, Pause, Pool, Reply, Store
+from duly.errors import PASSING, StoreBusy, StoreError
+from duly.ports import Bell, Lane, NodeRow, Pause, Pool, Reply, Request, Store
 
 log = logging.getLogger("duly.node")
 
@@ -385,8 +385,7 @@ class Node:
         if self._parting.begun:
             return
         if error is not None:
-            self._complain(error)
-            self._ticker.set("retry", time.monotonic() + RETRY_SECONDS)
+            self._unanswered(error)
             return
         assert reply is not None
         if not reply.done:
@@ -420,6 +419,38 @@ class Node:
         if self._stored is not None:
             stored, self._stored = self._stored, None
             self._compare(stored)
+
+    def _unanswered(self, error: BaseException) -> None:
+        """The exchange could not be carried out; it is tried again soon."""
+        self._complain(error)
+        if isinstance(error, StoreBusy) and self._lease.seconds is not None:
+            self._live_on()
+        else:
+            self._ticker.set("retry", time.monotonic() + RETRY_SECONDS)
+
+    def _live_on(self) -> None:
+        """Be heard without the exchange, which waits for what others hold for as long as they like; then try it again.
+
+        It says nothing, and so is not counted: it has the same number. Not as a request, since what others submit may
+        be put into one with that, and would be counted.
+        """
+        beat, sent_at = Request(node=self._number, number=self._cycle.again().number), awake_or_not()
+
+        def done(reply: Reply | None, _error: BaseException | None) -> None:
+            self._tell(lambda: self._lived_on(sent_at, reply))
+
+        self._thread.post(lambda store: store.exchange(beat), done)
+
+    def _lived_on(self, sent_at: float, reply: Reply | None) -> None:
+        if self._parting.begun:
+            return
+        now = time.monotonic()
+        self._ticker.set("retry", now + RETRY_SECONDS)
+        if reply is not None and not reply.done:
+            raise GivenUp(away=self._lease.away())
+        if reply is not None and not reply.anew:  # else the exchange was carried out, and this renews nothing
+            self._lease.renewed_by(sent_at)
+            self._ticker.set("lease", now + self._lease.turned())
 
     def _complain(self, error: BaseException) -> None:
         """Say now and then that the store cannot be reached or written; raise what does not pass by itself."""

@@ -71,7 +71,8 @@ class PostgresStore(Reading, Lanes, Nodes, Moving):
         if exchange.apart:
             reply.anew |= self._read_payloads(reply.claims, places_apart(reply.claims))
         self._ring(list(exchange.ring - set(exchange.rung if done else ())))
-        self._unsure.pop(request.node or 0, None)  # not before: what was read after the commit is part of the answer
+        if exchange.says or request.wants:  # else another one of this number may be unsure
+            self._unsure.pop(request.node or 0, None)  # not before: what is read after the commit is part of it
         return reply
 
     def _sent(
