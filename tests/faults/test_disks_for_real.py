@@ -249,7 +249,7 @@ def test_a_worker_stops_when_its_store_is_taken_away(place: Place, how: str) -> 
     assert worker.wait(30) == UNREACHABLE, place.said()
     assert f"was {how} while it was in use" in place.said()
     with pytest.raises(StoreUnavailable, match=f"was {how} while it was in use"):
-        place.app.submit(work.passport(0.0))
+        eventually(lambda: accepted.append(place.app.submit(work.passport(0.0))))  # it looks once a second
     place.app.close()
     for name in files:
         os.rename(place.folder / f"away.{name}", place.folder / name)
