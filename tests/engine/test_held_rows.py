@@ -10,11 +10,20 @@ import psycopg
 import pytest
 
 import duly
+from duly.engine.storethread import BUSY_IN_A_ROW, MOST_BUSY, StoreThread
+from duly.errors import StoreBusy
+from duly.ports import CancelAsked, Reply, Request, Want
+from duly.store.postgres.store import PostgresStore
+from duly.store.sqlite.bell import DatagramBell
 from tests.engine import errands
+from tests.engine.making import asked, lane_of, submission
+from tests.engine.test_shared_transaction import together
 from tests.helpers import eventually
 
 SECONDS = 60
 LEASE = 3.0
+
+HELD = [f"held {number}" for number in range(20)]
 
 Seen = Callable[[], dict[int, int]]
 
@@ -24,6 +33,49 @@ def seen(database: str) -> Iterator[Seen]:
     """Tells when each node was heard last that was not given up, in microseconds of the server's clock."""
     with psycopg.connect(database, autocommit=True) as connection:
         yield lambda: dict(connection.execute("select number, seen from duly.node where not lost").fetchall())
+
+
+class Counting(PostgresStore):
+    """Counts what it was asked to do."""
+
+    exchanges = 0
+
+    def exchange(self, request: Request) -> Reply:
+        self.exchanges += 1
+        return super().exchange(request)
+
+
+@pytest.fixture
+def store(database: str) -> Counting:
+    return Counting(database, lease=LEASE)
+
+
+@pytest.fixture
+def thread(store: Counting, monkeypatch: pytest.MonkeyPatch) -> Iterator[StoreThread]:
+    monkeypatch.setattr("duly.engine.storethread.PATIENCE", 0.5)
+    with closing(StoreThread(lambda: store, DatagramBell, 1.0)) as thread:
+        asked(thread, lane_of)
+        asked(thread, submits(*HELD))
+        yield thread
+
+
+@pytest.fixture
+def other(thread: StoreThread, store: Counting, database: str) -> Iterator[psycopg.Connection]:
+    """Somebody else's transaction, which has some tasks in its hands."""
+    assert thread.address
+    with psycopg.connect(database) as other:
+        other.execute("select from duly.task for update")
+        store.exchanges = 0
+        yield other
+        other.rollback()
+
+
+def submits(*ids: str) -> Request:
+    return Request(submits=[submission(task_id) for task_id in ids])
+
+
+def cancels(task_id: str) -> Request:
+    return Request(cancels=[CancelAsked(task_id, "enough")])
 
 
 def starts(app: duly.App, handle: duly.Handle[Any]) -> int:
@@ -53,3 +105,41 @@ def test_a_node_lives_on_while_a_child_of_its_task_is_in_somebodys_open_transact
             assert list(seen()) == [node]
             long.cancel()
             assert long.wait(SECONDS).state == "cancelled"
+
+
+@pytest.mark.usefixtures("other")
+def test_who_waits_for_what_others_hold_fails_nobody_who_shares_its_transaction(thread: StoreThread) -> None:
+    fresh = [f"fresh {number}" for number in range(8)]
+    guilty, *replies = together(thread, cancels("held 0"), *(submits(task_id) for task_id in fresh))
+    assert isinstance(guilty, StoreBusy)
+    assert [reply.submitted for reply in replies] == [{task_id: "created"} for task_id in fresh]
+
+
+@pytest.mark.usefixtures("other")
+def test_a_node_is_heard_before_all_who_wait_for_what_others_hold(thread: StoreThread) -> None:
+    node = asked(thread, lambda store: store.enlist("living", "", ""))
+    request = Request(node=node, number=1, wants=[Want([1], 1)])
+    *guilty, reply = together(thread, *(cancels(task_id) for task_id in HELD), submits("fresh"), request)
+    assert {type(error) for error in guilty[:-1]} == {StoreBusy}
+    assert (reply.done, reply.counted) == (True, False)
+
+
+def test_where_all_is_locked_not_each_is_tried_by_itself(
+    thread: StoreThread, store: Counting, other: psycopg.Connection
+) -> None:
+    other.execute("lock table duly.task")
+    errors = together(thread, *(submits(f"fresh {number}") for number in range(9)))
+    assert {type(error) for error in errors} == {StoreBusy}
+    assert store.exchanges == 1 + BUSY_IN_A_ROW
+
+
+@pytest.mark.usefixtures("other")
+def test_many_who_wait_for_what_others_hold_do_not_keep_the_store_from_everybody_else(
+    thread: StoreThread, store: Counting
+) -> None:
+    answers = together(thread, *(one for held in HELD for one in (submits(f"fresh {held}"), cancels(held))))
+    busy = [isinstance(answer, StoreBusy) for answer in answers]
+    tried = 2 * MOST_BUSY
+    assert busy[:tried] == [False, True] * MOST_BUSY
+    assert all(busy[tried:])
+    assert store.exchanges == 1 + tried

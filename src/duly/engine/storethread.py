@@ -47,6 +47,12 @@ MOST_TOGETHER = 5_000
 LITTLE_PATIENCE = 0.05
 """Seconds that a caller who does its own job waits for other processes, before it leaves that to the thread."""
 
+BUSY_IN_A_ROW = 3
+"""So many who wait for what others hold, one after another: by then it is a table or a file that all wait for."""
+
+MOST_BUSY = 10
+"""So many at all of those who shared one transaction: each is waited for, and a node is not heard meanwhile."""
+
 RIPPLE_SECONDS = 0.005
 """How often ripples are followed while somebody waits: a busy store makes a thousand a second."""
 
@@ -416,6 +422,9 @@ class StoreThread:
             error = raised
         self._away = isinstance(error, StoreAway)
         self._changes += 1
+        if isinstance(error, StoreBusy) and len(requests) > 1:
+            yield from self._exchange_apart(store, requests, error)
+            return
         if error is not None and not isinstance(error, StoreError) and len(requests) > 1:
             for request, done in requests:  # the fault of what one of them asked for
                 yield from self._exchange(store, [(request, done)])
@@ -427,6 +436,24 @@ class StoreThread:
                 yield from self._exchange(store, others)
         for _, done in requests:
             yield done, reply, error
+
+    def _exchange_apart(
+        self, store: Store, requests: list[tuple[Request, Done]], error: BaseException
+    ) -> Iterator[Told]:
+        """Do requests one by one, a holder's first: it may be one of them alone that waits for what others hold."""
+        patience, store.patience = store.patience, LITTLE_PATIENCE
+        in_a_row = busy = 0
+        for request, done in sorted(requests, key=lambda one: not _holds(one[0])):
+            if self._away or in_a_row == BUSY_IN_A_ROW or busy == MOST_BUSY:
+                yield done, None, error
+                continue
+            (told,) = self._exchange(store, [(request, done)])
+            if isinstance(told[2], PASSING):
+                error, in_a_row, busy = told[2], in_a_row + 1, busy + 1
+            else:
+                in_a_row = 0
+            yield told
+        store.patience = patience
 
     def _exchange_and_tell(self, store: Store, requests: list[tuple[Request, Done]]) -> None:
         """Exchange in the store's thread, and tell who is done: now or soon.
