@@ -27,8 +27,9 @@ def thread() -> Iterator[StoreThread]:
 
 def together(thread: StoreThread, *jobs: Any) -> list[Any]:
     """Post jobs while the store is busy, so that they are taken up at once; return what they come to."""
-    rest = threading.Event()
-    posted(thread, lambda _: rest.wait(SECONDS))
+    begun, rest = threading.Event(), threading.Event()
+    posted(thread, lambda _: (begun.set(), rest.wait(SECONDS)))
+    assert begun.wait(SECONDS)
     answers = [posted(thread, job) for job in jobs]
     rest.set()
     return [answer.get(timeout=SECONDS) for answer in answers]
