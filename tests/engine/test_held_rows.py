@@ -10,9 +10,12 @@ import psycopg
 import pytest
 
 import duly
+from duly.core.action import Policy
+from duly.engine.asking import ask
+from duly.engine.rescue import IN_A_ROW, rescue
 from duly.engine.storethread import BUSY_IN_A_ROW, MOST_BUSY, StoreThread
 from duly.errors import StoreBusy
-from duly.ports import CancelAsked, Reply, Request, Want
+from duly.ports import CancelAsked, NodeRow, Reply, Request, Want
 from duly.store.postgres.store import PostgresStore
 from duly.store.sqlite.bell import DatagramBell
 from tests.engine import errands
@@ -143,3 +146,44 @@ def test_many_who_wait_for_what_others_hold_do_not_keep_the_store_from_everybody
     assert busy[:tried] == [False, True] * MOST_BUSY
     assert all(busy[tried:])
     assert store.exchanges == 1 + tried
+
+
+@pytest.fixture
+def dead(thread: StoreThread) -> NodeRow:
+    """A node that holds all tasks and lives no more."""
+    node = asked(thread, lambda store: store.enlist("dead", "", "there:1"))
+    asked(thread, Request(node=node, number=1, wants=[Want([1], len(HELD))]))
+    asked(thread, lambda store: store.abandon(node))
+    (row,) = asked(thread, lambda store: store.dead())
+    return row
+
+
+def rescued(thread: StoreThread, dead: NodeRow) -> int:
+    return ask(thread, rescue(dead, sweep=lambda _: 0, policy=lambda _: Policy(), now=lambda: 1))
+
+
+def test_what_a_dead_node_held_is_given_back_but_for_what_others_hold_which_is_so_later(
+    thread: StoreThread, dead: NodeRow, database: str
+) -> None:
+    with psycopg.connect(database) as other:
+        other.execute("select from duly.task where id = any(%s) for update", [HELD[1:3]])
+        with pytest.raises(StoreBusy):
+            rescued(thread, dead)
+        left = asked(thread, lambda store: store.held(dead.number, 99))
+        assert {held.id for held in left} == set(HELD[1:3])
+        with pytest.raises(StoreBusy):
+            rescued(thread, dead)
+        assert asked(thread, lambda store: store.dead()) == [dead]
+        other.rollback()
+    assert rescued(thread, dead) == 2
+    assert asked(thread, lambda store: (store.nodes(), store.dead())) == ([], [])
+    assert {row.losses for row in asked(thread, lambda store: store.find(HELD))} == {1}
+
+
+def test_of_what_a_dead_node_held_not_each_is_tried_by_itself_where_all_is_locked(
+    thread: StoreThread, store: Counting, dead: NodeRow, other: psycopg.Connection
+) -> None:
+    assert not other.closed
+    with pytest.raises(StoreBusy):
+        rescued(thread, dead)
+    assert store.exchanges == 2 * (1 + IN_A_ROW), "each is tried by who asks, and then by the store's thread"
