@@ -10,7 +10,7 @@ from tests.faults.checker import GONE_SECONDS, check
 from tests.faults.killer import go_on, stop
 from tests.faults.run import Run
 from tests.helpers import alive, eventually
-from tests.place import ON_BOTH, ON_BOTH_IN_SOAK, Place
+from tests.place import LEASE_SECONDS, ON_BOTH, ON_BOTH_IN_SOAK, Place, on_server
 
 KILLS = 300
 TASKS = 10_000
@@ -69,12 +69,13 @@ def test_4_workers_one_of_which_is_killed_every_200_ms_lose_none_of_10000_tasks(
 @ON_BOTH
 def test_everything_is_killed_at_once_at_any_moment_and_every_task_succeeds(place, run, killer):
     ids, escaped, rounds = [], [], run.count(ROUNDS)
+    soon = GONE_SECONDS + (LEASE_SECONDS if on_server(place.url) else 0)  # so long nobody knows that a worker is gone
     for number in range(rounds):
         ids += submitted(place, run, TASKS_A_ROUND, *PLAIN, *(ESCAPING if number % 2 else ()))
         killer.launch()
         if escaped:
             eventually(killer.enlisted)
-            eventually(lambda: not any(map(alive, escaped)), GONE_SECONDS)  # noqa: B023 - it is called here and now
+            eventually(lambda: not any(map(alive, escaped)), soon)  # noqa: B023 - it is called here and now
         elif run.dice.random() < 0.5:
             eventually(killer.enlisted)
         run.pause(0.0, 0.5)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -36,7 +37,7 @@ from duly.store.postgres import session
 from duly.store.postgres.address import address_of
 from duly.store.postgres.connection import Server as Told
 from duly.store.postgres.connection import connect, refuse
-from duly.store.postgres.schema import look, migrate
+from duly.store.postgres.schema import applied, look, migrate
 from duly.store.postgres.store import PostgresStore
 from duly.testing.store_hands import LARGE, Hands, ended
 from tests.helpers import eventually
@@ -183,6 +184,22 @@ def test_a_schema_of_another_program_is_refused_and_left_alone(
     query = "select count(*) from pg_class where relnamespace = 'duly'::regnamespace"
     assert server.run(query, database=urlsplit(database).path[1:]) == [(1,)]
     assert opened(schema="other").nodes() == []
+
+
+def test_a_schema_that_somebody_makes_just_now_is_not_taken_for_another_programs(database: str, opened: Open) -> None:
+    address = address_of(database, "duly")
+    with closing(connect(address)) as connection:
+        execute, made = connection.execute, list[PostgresStore]()
+
+        def slowly(*given: Any) -> Any:
+            found = execute(*given)
+            if not made:
+                made.append(opened())
+            return found
+
+        connection.execute = slowly  # type: ignore[method-assign]
+        assert applied(connection, address) == []
+        assert len(applied(connection, address)) == len(migrations.load(session.PACKAGE))
 
 
 def test_a_schema_that_was_renamed_is_refused(run: Callable[[str], None], opened: Open) -> None:

@@ -18,15 +18,15 @@ from duly.store.postgres.trouble import duly_error, said, unreachable
 PACKAGE = "duly.store.postgres"
 
 _MADE_BY_US = {"number", "kind", "name", "applied_at"}
-_COLUMNS = """
-select attname from pg_attribute join pg_class on pg_class.oid = attrelid join pg_namespace n on n.oid = relnamespace
-where nspname = %s and relname = 'migration' and attnum > 0 and not attisdropped
+_FOUND = """
+select relname, array(select attname::text from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped)
+from pg_class c join pg_namespace n on n.oid = relnamespace
+where nspname = %s order by relname <> 'migration', relname limit 3
 """
 _NAMED = """
 select substring(prosrc from '"(.+)"\\.ended') from pg_proc join pg_namespace n on n.oid = pronamespace
 where nspname = %s and proname = 'has_ended'
 """
-_OTHERS = "select relname from pg_class join pg_namespace n on n.oid = relnamespace where nspname = %s limit 3"
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('duly ' || %s, 0))"
 
 
@@ -74,13 +74,12 @@ def _take(connection: Connection, address: Address, steps: Sequence[Migration]) 
 
 def applied(connection: Connection, address: Address) -> list[Step]:
     """Return the steps of the schema that were taken; raises `StoreForeign` if it is another program's."""
-    columns = {name for (name,) in connection.execute(_COLUMNS, [address.schema])}
-    if not columns:
-        others = [str(name) for (name,) in connection.execute(_OTHERS, [address.schema])]
-        if others:
-            raise _foreign(address, f"it has {', '.join(sorted(others))}")
+    found: dict[str, list[str]] = dict(connection.execute(_FOUND, [address.schema]).fetchall())  # type: ignore[arg-type]
+    if not found:
         return []
-    if not columns >= _MADE_BY_US:
+    if "migration" not in found:
+        raise _foreign(address, f"it has {', '.join(found)}")
+    if not _MADE_BY_US.issubset(found["migration"]):
         raise _foreign(address, "its table migration is none of duly's")
     query = f'select number, kind, name, applied_at from "{address.schema}".migration order by number'  # noqa: S608
     rows = connection.execute(query.encode()).fetchall()
