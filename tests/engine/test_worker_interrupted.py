@@ -33,6 +33,24 @@ def test_a_worker_interrupted_while_it_starts_leaves_no_thread_and_no_process(tm
         assert psutil.Process().children() == children
 
 
+def test_a_worker_interrupted_while_its_thread_starts_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def start_interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == "duly-node":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", start_interrupted)
+    with App(f"sqlite:///{tmp_path}/tasks.db") as app:
+        app.action("nothing:do")(nothing)
+        with pytest.raises(KeyboardInterrupt), app.worker(1):
+            pass
+        assert "duly-node" not in {thread.name for thread in threading.enumerate()}
+
+
 def nap(task: Task, seconds: float) -> None:
     task.update("begun")
     threading.Event().wait(seconds)

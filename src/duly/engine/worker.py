@@ -17,6 +17,9 @@ log = logging.getLogger("duly.node")
 SAME_SECONDS = 0.5
 """Signals within so long of the first are the same one: some send it to a process, and to its group as well."""
 
+BEGIN_SECONDS = 1.0
+"""How long a thread takes at most to begin, once it was started."""
+
 
 def _nothing() -> None:
     return None
@@ -44,6 +47,7 @@ class Worker:
         self._signalled_at: float | None = None
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
+        self._begun = threading.Event()
         self._ended = threading.Event()  # after an interrupted join, Python 3.11 takes a running thread for ended
 
     def run(self) -> None:
@@ -101,18 +105,20 @@ class Worker:
     def start(self) -> None:
         """Work in a thread of its own; returns when runners can be handed work, or raises why not."""
         self._thread = threading.Thread(target=self._run_and_keep_error, name="duly-node", daemon=True)
-        self._thread.start()
         try:
+            self._thread.start()
             self._node.ready.wait()
         except BaseException:  # interrupted: what was begun is ended, for nobody will close it
             self.stop(hurry=True)
-            self._wait()
+            if self._begun.wait(BEGIN_SECONDS):  # else the interrupt was before it
+                self._wait()
             raise
         if self._error is not None:
             self._wait()
             raise self._error
 
     def _run_and_keep_error(self) -> None:
+        self._begun.set()
         try:
             self.run()
         except BaseException as error:  # noqa: BLE001 - it is raised in `start` or `close`
