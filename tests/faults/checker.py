@@ -19,7 +19,7 @@ from tests.faults.contents import Row, Where, contents, on_server
 from tests.faults.effects import Effect, by_task, read
 from tests.faults.shop import app as shop
 from tests.faults.shop import carry
-from tests.faults.walk import FAILED, READY, RUNNING, SCHEDULED, STATES, SUCCEEDED, Life, Wrong
+from tests.faults.walk import FAILED, READY, REDATING, RUNNING, SCHEDULED, STATES, SUCCEEDED, Life, Run, Wrong
 from tests.helpers import born, eventually, parent
 from tests.place import Place
 
@@ -100,8 +100,9 @@ def violations(
         options = json.loads(row.options or "{}")
         most = options.get("max_attempts") or limits.get(row.action)
         leased = on_server(where)
-        life = Life(_first_due(row, options, 0 if leased else MOST_WAITED), row.submitted, leased=leased)
-        wrong = life.read(histories.get(row.key, ()))
+        history = histories.get(row.key, ())
+        life = Life(_first_due(row, options, history, 0 if leased else MOST_WAITED), row.submitted, leased=leased)
+        wrong = life.read(history)
         wrong += _compared(row, life, settled=settled)
         wrong += _bounded(row, most)
         wrong += _done(row, life, done.get(row.id, []), clocks=clocks) if effects else []
@@ -135,8 +136,8 @@ def _shown(where: Where, task: str) -> Iterator[str]:
 
 
 # a row and its history
-def _first_due(row: Row, options: dict[str, Any], waited: int) -> int | None:
-    """When it was to begin at first; or some time before, where a retry has replaced that.
+def _first_due(row: Row, options: dict[str, Any], history: Sequence[Run], waited: int) -> int | None:
+    """When it was to begin at first; or some time before, where another date has replaced that.
 
     A delay counts from when its store was asked, which may have `waited` so long for other writers, whose tasks are
     submitted before.
@@ -145,7 +146,8 @@ def _first_due(row: Row, options: dict[str, Any], waited: int) -> int | None:
         return options.get("run_at")
     latest = row.submitted + round(options["delay"] * 1e6)
     earliest = latest - waited
-    return row.run_at if row.run_at is not None and earliest <= row.run_at <= latest else earliest
+    replaced = any(kind in REDATING for run in history for kind, _, _ in run.events)
+    return row.run_at if not replaced and row.run_at is not None and earliest <= row.run_at <= latest else earliest
 
 
 def _compared(row: Row, life: Life, *, settled: bool) -> Iterator[Wrong]:

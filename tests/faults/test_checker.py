@@ -46,6 +46,7 @@ def ran(place: Place) -> dict[str, str]:
         "fresh": app.submit("faults:fresh", {"seconds": 0}),
         "hang": app.submit("faults:hang"),
         "dated": app.submit("faults:work", {"seconds": 0}, delay=0.1),
+        "late": app.submit("faults:refuse", delay=0.1),
         "early": app.submit("faults:work", {"seconds": 0}, delay=600),
         "never": app.submit("faults:work", {"seconds": 0}, delay=600),
         "twice": app.submit("faults:hang"),
@@ -242,6 +243,12 @@ def test_what_is_wrong_is_found(copy, what):
     invariant, name, spoil = PLANTED[what]
     spoil(copy, name)
     assert (invariant, name) in copy.found()
+
+
+def test_a_delay_that_was_reckoned_before_its_submitter_waited_is_no_fault(copy):
+    """Its row has another date since, which it is not to be measured by."""
+    copy.task("late", "submitted = submitted + 1000000")
+    assert not copy.found()
 
 
 def test_a_damaged_file_is_found(copy):

@@ -13,6 +13,8 @@ SCHEDULED, PARKED, READY, RUNNING, SUCCEEDED, FAILED, CANCELLED, EXPIRED = range
 STATES = ("scheduled", "parked", "ready", "running", "succeeded", "failed", "cancelled", "expired")
 DEADLY = ("died", "memory")
 SUSPECT_LOSSES = 2
+REDATING = ("retry", "snooze", "release")
+"""Events by which a task has another date."""
 
 Wrong = tuple[str, str]
 """An invariant, and what is wrong."""
