@@ -12,7 +12,7 @@ import pytest
 import duly
 from duly.core.action import Policy
 from duly.engine.asking import ask
-from duly.engine.rescue import IN_A_ROW, rescue
+from duly.engine.rescue import rescue
 from duly.engine.storethread import BUSY_IN_A_ROW, MOST_BUSY, StoreThread
 from duly.errors import StoreBusy
 from duly.ports import CancelAsked, NodeRow, Reply, Request, Want
@@ -186,4 +186,4 @@ def test_of_what_a_dead_node_held_not_each_is_tried_by_itself_where_all_is_locke
     assert not other.closed
     with pytest.raises(StoreBusy):
         rescued(thread, dead)
-    assert store.exchanges == 2 * (1 + IN_A_ROW), "each is tried by who asks, and then by the store's thread"
+    assert store.exchanges == 2 * (1 + BUSY_IN_A_ROW), "each is tried by who asks, and then by the store's thread"

@@ -119,8 +119,14 @@ def test_what_is_requested_during_a_call_comes_before_the_next_one_and_calls_kee
     def call(name: str, then: Callable[[], None] = lambda: None) -> None:
         either.post(lambda _: (order.append(name), then()), lambda *_: None)
 
+    def during_the_first() -> None:
+        request("t")
+        call("fourth", lambda: request("v"))
+        call("fifth")
+        request("u")
+
     with Held(either):
-        call("first", lambda: (request("t"), call("fourth", lambda: request("v")), call("fifth"), request("u")))  # type: ignore[func-returns-value]
+        call("first", during_the_first)
         call("second")
         call("third", lambda: request("w"))
     asked(either, lambda _: None)

@@ -11,6 +11,7 @@ from duly.core.action import Policy
 from duly.core.task import Change
 from duly.engine.asking import Verb
 from duly.engine.attempt import policy_of
+from duly.engine.storethread import BUSY_IN_A_ROW
 from duly.errors import StoreBusy
 from duly.ports import NodeRow, Request
 
@@ -18,9 +19,6 @@ log = logging.getLogger("duly.node")
 
 STEP = 1_000
 """Tasks rescued in one transaction."""
-
-IN_A_ROW = 3
-"""Tasks that others hold, one after another: by then it is more that all wait for."""
 
 
 def rescue(
@@ -70,7 +68,7 @@ def _give_back_apart(changes: list[Change]) -> Verb[int]:
             reply = yield Request(changes=[change])
         except StoreBusy as error:
             held, in_a_row = error, in_a_row + 1
-            if in_a_row == IN_A_ROW:
+            if in_a_row == BUSY_IN_A_ROW:
                 raise
         else:
             given, in_a_row = given + 1 - len(reply.misses), 0

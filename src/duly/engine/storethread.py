@@ -443,17 +443,19 @@ class StoreThread:
         """Do requests one by one, a holder's first: it may be one of them alone that waits for what others hold."""
         patience, store.patience = store.patience, LITTLE_PATIENCE
         in_a_row = busy = 0
-        for request, done in sorted(requests, key=lambda one: not _holds(one[0])):
-            if self._away or in_a_row == BUSY_IN_A_ROW or busy == MOST_BUSY:
-                yield done, None, error
-                continue
-            (told,) = self._exchange(store, [(request, done)])
-            if isinstance(told[2], PASSING):
-                error, in_a_row, busy = told[2], in_a_row + 1, busy + 1
-            else:
-                in_a_row = 0
-            yield told
-        store.patience = patience
+        try:
+            for request, done in sorted(requests, key=lambda one: not _holds(one[0])):
+                if self._away or in_a_row == BUSY_IN_A_ROW or busy == MOST_BUSY:
+                    yield done, None, error
+                    continue
+                (told,) = self._exchange(store, [(request, done)])
+                if isinstance(told[2], PASSING):
+                    error, in_a_row, busy = told[2], in_a_row + 1, busy + 1
+                else:
+                    in_a_row = 0
+                yield told
+        finally:
+            store.patience = patience
 
     def _exchange_and_tell(self, store: Store, requests: list[tuple[Request, Done]]) -> None:
         """Exchange in the store's thread, and tell who is done: now or soon.
